@@ -466,7 +466,11 @@ def _parse(text: str) -> Pin:
         return Pin("spki", _base64(quoted[1:-1], shown))
     for prefix, kind in _BASE64_PREFIXES:
         if text.startswith(prefix):
-            return Pin(kind, _base64(text[len(prefix) :], shown))
+            base64 = text[len(prefix) :]
+            # curl writes one slash more; but a digest's own base64 can begin with a slash too.
+            if prefix == "sha256/" and base64.startswith("/") and len(base64) != 44:
+                base64 = base64[1:]
+            return Pin(kind, _base64(base64, shown))
     for kind in _KINDS:
         if text.startswith(f"{kind}:"):
             return Pin(kind, _colon_hex(text[len(kind) + 1 :], shown))
@@ -488,9 +492,8 @@ def _parse(text: str) -> Pin:
 
 
 _BASE64_PREFIXES: Final[tuple[tuple[str, Kind], ...]] = (
-    ("cert-sha256/", "certificate"),
-    ("sha256//", "spki"),  # curl; no digest's base64 begins with another slash unseen: see _base64
     ("sha256/", "spki"),
+    ("cert-sha256/", "certificate"),
 )
 
 

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from pinsock._backend import BACKEND
+from pinsock._context import (
+    PinnedContext,
+    PinnedSocket,
+    PinnedSSLObject,
+    create_connection,
+    create_default_context,
+    pin_context,
+    wrap_socket,
+)
 from pinsock._pins import Pin, PinSet
+from pinsock._verify import Outcome, PeerCertificate, Verdict
 from pinsock.exceptions import (
     InvalidCertificateError,
     InvalidPinError,
@@ -21,11 +31,21 @@ __all__ = [
     "InvalidCertificateError",
     "InvalidPinError",
     "InvalidPolicyError",
+    "Outcome",
+    "PeerCertificate",
     "Pin",
     "PinMismatchError",
     "PinSet",
     "PinVerificationError",
     "PinWarning",
+    "PinnedContext",
+    "PinnedSSLObject",
+    "PinnedSocket",
     "PinsockError",
+    "Verdict",
     "__version__",
+    "create_connection",
+    "create_default_context",
+    "pin_context",
+    "wrap_socket",
 ]

@@ -366,6 +366,10 @@ class PinSet:
                 return self._certificate_pins[row]
         return None
 
+    def is_backup(self, pin: Pin) -> bool:
+        """Whether a pin of this set is one of its backups."""
+        return pin in self.backup
+
     def __repr__(self) -> str:
         words = [repr([str(pin) for pin in self.pins])]
         if self._no_backup:

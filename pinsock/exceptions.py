@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+if TYPE_CHECKING:
+    from pinsock._pins import PinSet
+    from pinsock._verify import PeerCertificate, Verdict
 
 __all__ = [
     "InvalidCertificateError",
@@ -87,6 +91,9 @@ def certificate_fault(status: int, field: int, offset: int, size: int) -> Invali
     )
 
 
+_Error = TypeVar("_Error", bound="PinVerificationError")
+
+
 class PinVerificationError(PinsockError, ssl.SSLCertVerificationError):
     """The peer was refused by pinsock; no application byte has passed.
 
@@ -95,35 +102,62 @@ class PinVerificationError(PinsockError, ssl.SSLCertVerificationError):
     (``SSL_ERROR_SSL``), never 8, which CPython takes for an ordinary end of file.
     """
 
-    def __init__(self, message: str, *, host: str | None = None) -> None:
-        ssl.SSLCertVerificationError.__init__(self, 1, message)
-        self.host = host
-        self.library = "PINSOCK"
-        self.reason = type(self)._reason
-        #: X509_V_ERR_APPLICATION_VERIFICATION of OpenSSL's x509_vfy.h.
-        self.verify_code = 50
-        self.verify_message = message
-
     _reason = "PIN_VERIFICATION_FAILED"
 
+    def __init__(
+        self, message: str, *, host: str | None = None, headline: str | None = None
+    ) -> None:
+        ssl.SSLCertVerificationError.__init__(self, 1, message)
+        #: The name that the connection was made for, or ``None``.
+        self.host = host
+        self.library = "PINSOCK"
+        self.reason = self._reason
+        #: X509_V_ERR_APPLICATION_VERIFICATION of OpenSSL's x509_vfy.h.
+        self.verify_code = 50
+        #: The message in one line.
+        self.verify_message = headline or message
+
     def __reduce__(self) -> tuple[Any, ...]:
-        # OSError would pickle its two arguments, which are not this class's.
+        # OSError would pickle its own two arguments, which are not this class's.
         return _rebuild, (type(self), self.strerror, self.__dict__)
 
+    def again(self) -> Self:
+        """An equal error, without this one's traceback: each call on a refused peer gets one."""
+        return _rebuild(type(self), self.strerror or "", self.__dict__)
 
-def _rebuild(
-    cls: type[PinVerificationError], message: str, attributes: dict[str, Any]
-) -> PinVerificationError:
+
+def _rebuild(cls: type[_Error], message: str, attributes: dict[str, Any]) -> _Error:
     error = cls.__new__(cls)
     ssl.SSLCertVerificationError.__init__(error, 1, message)
     error.__dict__.update(attributes)
+    error.__dict__.pop("__notes__", None)
     return error
 
 
 class PinMismatchError(PinVerificationError):
-    """The peer's key is none of the pinned ones."""
+    """The peer's key is none of the pinned ones.
+
+    ``host``; ``chain``, the peer's certificates, leaf first, each with ``subject``, ``not_after``
+    and ``pin`` (to be pinned only after confirming them by another way); ``pins``, the
+    :class:`~pinsock.PinSet` that was asked for; ``verdict``, the :class:`~pinsock.Verdict`.
+    """
 
     _reason = "PIN_MISMATCH"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        host: str | None = None,
+        headline: str | None = None,
+        chain: tuple[PeerCertificate, ...] = (),
+        pins: PinSet | None = None,
+        verdict: Verdict | None = None,
+    ) -> None:
+        super().__init__(message, host=host, headline=headline)
+        self.chain = chain
+        self.pins = pins
+        self.verdict = verdict
 
 
 class PinWarning(UserWarning):

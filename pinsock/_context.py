@@ -1,0 +1,447 @@
+"""Contexts and sockets: what programs and libraries are given in the place of ``ssl``'s own.
+
+The classes stay thin and change no signature.  All that matters happens in :mod:`pinsock._gate`.
+"""
+
+from __future__ import annotations
+
+import _ssl
+import errno
+import functools
+import socket
+import ssl
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from pinsock._gate import Gate, NotConnected, forbid_renegotiation
+from pinsock._pins import Pin, PinSet
+from pinsock.exceptions import InvalidPinError, InvalidPolicyError, PinsockError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pinsock._pins import Pins
+    from pinsock._verify import Verdict
+
+__all__ = [
+    "PinnedContext",
+    "PinnedSSLObject",
+    "PinnedSocket",
+    "create_connection",
+    "create_default_context",
+    "pin_context",
+    "wrap_socket",
+]
+
+# Those of the moment of import: gevent and eventlet, patched in before, have put theirs here.
+_SSLContext = ssl.SSLContext
+_SSLSocket = ssl.SSLSocket
+
+_wrap_socket_in_c = _ssl._SSLContext._wrap_socket  # type: ignore[attr-defined]  # not in typeshed
+_wrap_bio_in_c = _ssl._SSLContext._wrap_bio  # type: ignore[attr-defined]  # not in typeshed
+
+
+class PinnedSocket(_SSLSocket):
+    """An ``ssl.SSLSocket`` that passes no application byte before the peer's key has matched."""
+
+    _sslobj: Any
+    _pin_gate: Gate | None = None
+
+    @property
+    def pin_verdict(self) -> Verdict | None:
+        """What was found, or ``None`` before the handshake."""
+        # gevent is the owner of none of its C objects, so there the gate stays where it was put.
+        gate = self._sslobj if isinstance(self._sslobj, Gate) else self._pin_gate
+        return None if gate is None else gate.verdict
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        return _SSLSocket.context.__get__(self)  # type: ignore[no-any-return, attr-defined]
+
+    @context.setter
+    def context(self, context: ssl.SSLContext) -> None:
+        if isinstance(self._sslobj, NotConnected):
+            raise InvalidPolicyError(
+                "the context of a pinned socket cannot be changed before it is connected; wrap "
+                "another socket"
+            )
+        _SSLSocket.context.__set__(self, context)  # type: ignore[attr-defined]
+
+    def connect(self, addr: Any) -> None:
+        self._connect(super().connect, addr)
+
+    def connect_ex(self, addr: Any) -> int:
+        return cast("int", self._connect(super().connect_ex, addr))
+
+    def _connect(self, connect: Callable[[Any], Any], addr: Any) -> Any:
+        waiting = self._sslobj
+        if isinstance(waiting, NotConnected):
+            self._sslobj = None  # ssl takes this for a socket that may connect
+        try:
+            return connect(addr)
+        finally:
+            if self._sslobj is None:
+                # ssl makes a socket whose handshake failed a plain one, still connected.
+                gate = self._pin_gate
+                self._sslobj = gate if gate is not None and gate.begun else waiting
+
+    def shutdown(self, how: int) -> None:
+        """As ``socket.socket.shutdown``; the socket stays one that speaks TLS or nothing."""
+        super(_SSLSocket, self).shutdown(how)
+
+    def verify_client_post_handshake(self) -> None:
+        """Refused: the peer would show another certificate after the check."""
+        _refuse_post_handshake_auth()
+
+
+class PinnedSSLObject(ssl.SSLObject):
+    """An ``ssl.SSLObject`` that passes no application byte before the peer's key has matched."""
+
+    _sslobj: Any
+    _pin_gate: Gate | None = None
+
+    @property
+    def pin_verdict(self) -> Verdict | None:
+        """What was found, or ``None`` before the handshake."""
+        return None if self._pin_gate is None else self._pin_gate.verdict
+
+    def verify_client_post_handshake(self) -> None:
+        """Refused: the peer would show another certificate after the check."""
+        _refuse_post_handshake_auth()
+
+
+def _refuse_post_handshake_auth() -> None:
+    raise InvalidPolicyError(
+        "post-handshake authentication shows a certificate after the pins were checked, so it "
+        "cannot be combined with them; ask for the certificate in the handshake (CERT_REQUIRED)"
+    )
+
+
+class PinnedContext(_SSLContext):
+    """An ``ssl.SSLContext`` whose connections pass nothing until the peer's key matched a pin.
+
+    Use it wherever an ``ssl.SSLContext`` is taken.  Its settings are those of
+    ``ssl.create_default_context()``, but it trusts no authority until
+    ``load_verify_locations()`` or ``load_default_certs()`` was called;
+    :func:`create_default_context` does that too.
+
+    :param pins: a :class:`PinSet`, or what :class:`PinSet` takes.  It holds for every host that is
+        connected to, or on a server for its clients' certificates.
+    :param on_verdict: called with the :class:`Verdict` of each connection, from the thread of its
+        handshake, before data can pass.  What it raises refuses the connection.
+    """
+
+    sslsocket_class = PinnedSocket
+    sslobject_class = PinnedSSLObject
+
+    on_verdict: Callable[[Verdict], object] | None
+    _pins: PinSet
+
+    # Without a __new__ of its own, ssl.SSLContext would take the missing positional argument for
+    # PROTOCOL_TLS, which verifies nothing.
+    def __new__(
+        cls,
+        protocol: int = ssl.PROTOCOL_TLS_CLIENT,
+        *_: Any,
+        **__: Any,
+    ) -> Self:
+        if protocol is None:
+            raise TypeError(
+                "protocol is one of ssl.PROTOCOL_TLS_CLIENT and ssl.PROTOCOL_TLS_SERVER"
+            )
+        return super().__new__(cls, protocol)
+
+    def __init__(
+        self,
+        protocol: int = ssl.PROTOCOL_TLS_CLIENT,  # noqa: ARG002 - __new__ has used it
+        *,
+        pins: Pins | PinSet,
+        on_verdict: Callable[[Verdict], object] | None = None,
+    ) -> None:
+        self.verify_flags |= _default_verify_flags()
+        _pin(self, pins, on_verdict)
+
+    @property
+    def pins(self) -> PinSet:
+        """The pins, for the next connection on; those that live keep theirs."""
+        return self._pins
+
+    @pins.setter
+    def pins(self, pins: Pins | PinSet) -> None:
+        self._pins = _as_pin_set(pins)
+
+    def wrap_socket(  # noqa: PLR0917 - the arguments are ssl's own
+        self,
+        sock: socket.socket,
+        server_side: bool = False,
+        do_handshake_on_connect: bool = True,
+        suppress_ragged_eofs: bool = True,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> PinnedSocket:
+        """As ``ssl.SSLContext.wrap_socket``; raises PinMismatchError where the peer is refused."""
+        if isinstance(sock, ssl.SSLSocket) and sock._sslobj is not None:  # type: ignore[attr-defined]
+            raise ValueError(
+                "this socket speaks TLS already; TLS within TLS goes through wrap_bio(), fed from "
+                "the outer socket"
+            )
+        if sock.fileno() == -1:
+            raise OSError(errno.EBADF, "the socket is closed, so it cannot be wrapped")
+        wrapped = super().wrap_socket(
+            sock,
+            server_side=server_side,
+            do_handshake_on_connect=do_handshake_on_connect,
+            suppress_ragged_eofs=suppress_ragged_eofs,
+            server_hostname=server_hostname,
+            session=session,
+        )
+        if isinstance(wrapped, PinnedSocket) and wrapped._sslobj is None:
+            wrapped._sslobj = NotConnected()
+        return wrapped  # type: ignore[return-value]  # sslsocket_class, or eventlet's own
+
+    def _wrap_socket(
+        self,
+        sock: Any,
+        server_side: bool,
+        server_hostname: str | None = None,
+        *,
+        owner: Any = None,
+        session: ssl.SSLSession | None = None,
+    ) -> Gate:
+        gate = Gate(self, self._pins, self.on_verdict, server_side, server_hostname)
+        gate.real = _wrap_socket_in_c(
+            self, sock, server_side, server_hostname, owner=owner, session=session
+        )
+        gate.sock = weakref.ref(sock)
+        if isinstance(owner, PinnedSocket):
+            owner._pin_gate = gate
+        return gate
+
+    def _wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool,
+        server_hostname: str | None = None,
+        *,
+        owner: Any = None,
+        session: ssl.SSLSession | None = None,
+    ) -> Gate:
+        gate = Gate(self, self._pins, self.on_verdict, server_side, server_hostname)
+        gate.real = _wrap_bio_in_c(
+            self, incoming, outgoing, server_side, server_hostname, owner=owner, session=session
+        )
+        gate.outgoing = outgoing
+        if isinstance(owner, PinnedSSLObject):
+            owner._pin_gate = gate
+        return gate
+
+
+def create_default_context(
+    pins: Pins | PinSet,
+    *,
+    purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH,
+    cafile: str | None = None,
+    capath: str | None = None,
+    cadata: str | bytes | None = None,
+    on_verdict: Callable[[Verdict], object] | None = None,
+) -> PinnedContext:
+    """A context with the settings of ``ssl.create_default_context``, trust store included.
+
+    Loading the trust store takes tens of milliseconds: make one context and keep it.
+    """
+    pin_set = _as_pin_set(pins)
+    context = ssl.create_default_context(purpose, cafile=cafile, capath=capath, cadata=cadata)
+    return pin_context(context, pin_set, on_verdict=on_verdict)
+
+
+def pin_context(
+    context: ssl.SSLContext,
+    pins: Pins | PinSet,
+    *,
+    on_verdict: Callable[[Verdict], object] | None = None,
+) -> PinnedContext:
+    """Pin a context that exists, in place: its trust, certificates and settings stay.
+
+    Connections that it has made already are not touched.  Returns the same object, which is a
+    :class:`PinnedContext` from now on.  Raises TypeError for all but an ``ssl.SSLContext`` proper,
+    and InvalidPolicyError for one that is pinned already.
+    """
+    if isinstance(context, PinnedContext):
+        raise InvalidPolicyError(
+            "this context is pinned already; assign to its `pins` to change them"
+        )
+    if type(context) is not _SSLContext:
+        raise TypeError(
+            f"pin_context takes an ssl.SSLContext, not {type(context).__module__}."
+            f"{type(context).__qualname__}: a class of another library could go around the check. "
+            f"Make a PinnedContext, or an ssl.SSLContext, with the same settings"
+        )
+    for name in ("sslsocket_class", "sslobject_class"):
+        if name in vars(context):
+            raise TypeError(
+                f"this context has a {name} of its own, which could go around the check; use one "
+                f"that has not"
+            )
+    _pin(context, pins, on_verdict)
+    # The class last: from here on the context is pinned, and everything is in its place.
+    context.__class__ = PinnedContext
+    assert isinstance(context, PinnedContext)
+    return context
+
+
+def wrap_socket(
+    sock: socket.socket,
+    pins: Pins | PinSet,
+    *,
+    server_hostname: str | bytes | None,
+    context: ssl.SSLContext | None = None,
+    do_handshake_on_connect: bool = True,
+    suppress_ragged_eofs: bool = True,
+    session: ssl.SSLSession | None = None,
+) -> PinnedSocket:
+    """Wrap a connected socket, as a client, and check the server's key.
+
+    :param context: an ``ssl.SSLContext``, which is pinned in place (:func:`pin_context`), or a
+        :class:`PinnedContext` that has these pins.  Without one a context like that of
+        :func:`create_default_context` is used, which is kept for the next call with equal pins.
+
+    Raises PinMismatchError; ``sock`` is then closed.
+    """
+    return _context_for(pins, context).wrap_socket(
+        sock,
+        do_handshake_on_connect=do_handshake_on_connect,
+        suppress_ragged_eofs=suppress_ragged_eofs,
+        server_hostname=server_hostname,
+        session=session,
+    )
+
+
+_DEFAULT_TIMEOUT: Any = object()
+
+
+def create_connection(
+    address: tuple[str, int],
+    pins: Pins | PinSet,
+    *,
+    timeout: float | None = _DEFAULT_TIMEOUT,
+    source_address: tuple[str, int] | None = None,
+    server_hostname: str | bytes | None = None,
+    context: ssl.SSLContext | None = None,
+) -> PinnedSocket:
+    """Connect to ``(host, port)``, shake hands, and check the server's key.
+
+    As ``socket.create_connection`` followed by :func:`wrap_socket`.
+
+    :param timeout: seconds, for the connection and from then on; ``None`` for no limit.
+    :param server_hostname: the name to verify, if it is not ``host``.
+    """
+    pinned = _context_for(pins, context)  # before connecting: bad pins need no network
+    if timeout is _DEFAULT_TIMEOUT:
+        sock = socket.create_connection(address, source_address=source_address)
+    else:
+        sock = socket.create_connection(address, timeout, source_address)
+    try:
+        return pinned.wrap_socket(
+            sock, server_hostname=address[0] if server_hostname is None else server_hostname
+        )
+    except BaseException:
+        sock.close()
+        raise
+
+
+# --- how a context is pinned ----------------------------------------------------------------------
+
+
+def _pin(
+    context: ssl.SSLContext,
+    pins: Pins | PinSet,
+    on_verdict: Callable[[Verdict], object] | None,
+) -> None:
+    if on_verdict is not None and not callable(on_verdict):
+        raise TypeError(
+            f"on_verdict is called with a Verdict; {type(on_verdict).__name__} is not callable"
+        )
+    pin_set = _as_pin_set(pins)
+    _prove_once()
+    forbid_renegotiation(context)
+    vars(context).update(_pins=pin_set, on_verdict=on_verdict)
+
+
+def _as_pin_set(pins: Pins | PinSet) -> PinSet:
+    if isinstance(pins, PinSet):
+        return pins
+    if pins is None:
+        raise InvalidPinError(
+            "pins is None, which would check nothing; give pins, or use an ssl.SSLContext where "
+            "you do not want to pin"
+        )
+    return PinSet(pins)
+
+
+@functools.lru_cache(maxsize=16)
+def _kept_context(pins: PinSet) -> PinnedContext:
+    """Kept for the pins that made it: loading the trust store takes tens of milliseconds."""
+    return create_default_context(pins)
+
+
+def _context_for(pins: Pins | PinSet, context: ssl.SSLContext | None) -> PinnedContext:
+    pin_set = _as_pin_set(pins)
+    if context is None:
+        return _kept_context(pin_set)
+    if not isinstance(context, PinnedContext):
+        return pin_context(context, pin_set)
+    if context.pins != pin_set:
+        raise InvalidPolicyError(
+            "this context has other pins than those given; use its own wrap_socket(), or another "
+            "context"
+        )
+    return context
+
+
+@functools.cache
+def _default_verify_flags() -> ssl.VerifyFlags:
+    # One for servers, since that loads no trust store; the flags are the same for clients.
+    return ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).verify_flags
+
+
+@functools.cache
+def _prove_once() -> None:
+    """Prove that this Python's ssl does go through the gate, on which everything rests.
+
+    With a socket pair and with BIOs, up to the first message of a handshake.  Raises PinsockError.
+    """
+    with_pins = PinnedContext.__new__(PinnedContext)
+    some_pins = PinSet([Pin("spki", bytes(32))], backup=None)
+    vars(with_pins).update(_pins=some_pins, on_verdict=None)
+
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        with with_pins.wrap_socket(
+            near, do_handshake_on_connect=False, server_hostname="pinsock.invalid"
+        ) as wrapped:
+            gated = isinstance(wrapped._sslobj, Gate) and _sends_hello(lambda: wrapped.send(b"x"))
+            gated = gated and far.recv(1) == b"\x16"
+    outgoing = ssl.MemoryBIO()
+    wrapped_bio: Any = with_pins.wrap_bio(
+        ssl.MemoryBIO(), outgoing, server_hostname="pinsock.invalid"
+    )
+    gated = gated and isinstance(wrapped_bio._sslobj, Gate)
+    gated = gated and _sends_hello(lambda: wrapped_bio.write(b"x")) and outgoing.read(1) == b"\x16"
+    if not gated:
+        raise PinsockError(
+            f"pinsock cannot guard the ssl module of this Python ({sys.version}): its sockets do "
+            f"not go through SSLContext._wrap_socket and _wrap_bio as those of CPython 3.11 to "
+            f"3.13 do, so nothing would be checked. Use one of those, or a newer pinsock"
+        )
+
+
+def _sends_hello(write: Callable[[], object]) -> bool:
+    """Whether a write of application data asks for the server's half of the handshake first."""
+    try:
+        write()
+    except ssl.SSLWantReadError:
+        return True
+    return False

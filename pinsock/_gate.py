@@ -1,0 +1,414 @@
+"""The gate: what stands in for CPython's ``_ssl._SSLSocket`` until the peer's key has matched.
+
+Theory.  Every byte that Python's ``ssl`` moves goes through one C object, ``_ssl._SSLSocket``,
+which ``ssl.SSLSocket`` and ``ssl.SSLObject`` hold as ``_sslobj``.  So that attribute is where a
+check cannot be gone around: not by an implicit handshake, not by a method called unbound, not by a
+library that handshakes its own way.  ``PinnedContext`` puts a :class:`Gate` there.  It shakes
+hands and judges before anything else, and only then puts the C object in its own place, so that
+afterwards the data path is CPython's.
+
+Rules:
+
+1. What is not on a short list of harmless questions is refused or makes the check run first.
+2. From the moment the handshake is done the gate counts as refused, until the verdict allows.  So
+   an interruption anywhere leaves it shut, and a refusal is for good.
+3. A refused connection is dead on the wire: after a failed ``connect()`` CPython drops
+   ``_sslobj``, and the next ``send`` would go out in the clear.
+4. Pins, host and verification are those of the moment of wrapping.
+5. One thread at a time, and the same thread only once: OpenSSL must not be entered twice.
+
+This module and ``_context`` are all that knows ``ssl``'s private names.
+"""
+
+from __future__ import annotations
+
+import _socket
+import _ssl
+import errno
+import ssl
+import time
+from _thread import RLock
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, cast
+
+from pinsock._verify import Verdict, judge, refusal
+from pinsock.exceptions import InvalidPolicyError, PinVerificationError
+
+if TYPE_CHECKING:
+    import weakref
+    from collections.abc import Callable, Sequence
+
+    from pinsock._pins import PinSet
+
+__all__ = ["Gate", "NotConnected", "forbid_renegotiation"]
+
+_DER: Final = _ssl.ENCODING_DER
+_SHUT_RDWR: Final = 2
+#: Reading what is left in a dead connection must not wait (there is no such flag on Windows, where
+#: a connection that is shut down does not wait either).
+_DONT_WAIT: Final[int] = getattr(_socket, "MSG_DONTWAIT", 0)
+
+_get_verify_mode: Final = _ssl._SSLContext.verify_mode.__get__  # type: ignore[attr-defined]
+_get_check_hostname: Final = _ssl._SSLContext.check_hostname.__get__  # type: ignore[attr-defined]
+_get_post_handshake_auth: Final = _ssl._SSLContext.post_handshake_auth.__get__  # type: ignore[attr-defined]
+_get_options: Final = _ssl._SSLContext.options.__get__  # type: ignore[attr-defined]
+_set_options: Final = _ssl._SSLContext.options.__set__  # type: ignore[attr-defined]
+_OP_NO_RENEGOTIATION: Final = int(ssl.OP_NO_RENEGOTIATION)
+_CERT_REQUIRED: Final = int(ssl.CERT_REQUIRED)
+
+#: Questions that move no application data and change nothing that the check depends on.
+_HARMLESS: Final = frozenset(
+    {
+        "cipher",
+        "client_sigalg",
+        "compression",
+        "get_channel_binding",
+        "get_unverified_chain",
+        "get_verified_chain",
+        "getpeercert",
+        "group",
+        "pending",
+        "selected_alpn_protocol",
+        "server_hostname",
+        "server_sigalg",
+        "server_side",
+        "session_reused",
+        "shared_ciphers",
+        "version",
+    }
+)
+
+#: What is wrong with a connection whose check has begun and not ended.  Made once, so that a check
+#: that runs out of memory need not make it.
+_INTERRUPTED: Final = PinVerificationError(
+    "the check of the peer's public key was interrupted, so the connection is refused for good; "
+    "make a new one"
+)
+
+
+def forbid_renegotiation(context: ssl.SSLContext) -> None:
+    """In TLS 1.2 a peer could otherwise change its certificate after the check."""
+    options = _get_options(context)
+    if not options & _OP_NO_RENEGOTIATION:
+        _set_options(context, options | _OP_NO_RENEGOTIATION)
+
+
+def _refuse_server_settings(context: ssl.SSLContext, verified: bool) -> None:
+    if not verified:
+        raise InvalidPolicyError(
+            "a server's pins are those of its clients' certificates, and it asks for none unless "
+            "the context's verify_mode is ssl.CERT_REQUIRED; set it, and load the authority that "
+            "signed them"
+        )
+    if _get_post_handshake_auth(context):
+        raise InvalidPolicyError(
+            "post_handshake_auth lets application data pass before the client has shown its "
+            "certificate, so it cannot be combined with pins; set it to False"
+        )
+
+
+class Gate:
+    """Stands in for ``_ssl._SSLSocket`` until the verdict; see the module's docstring."""
+
+    __slots__ = (
+        "_busy",
+        "_failure",
+        "_handshake",
+        "_host",
+        "_lock",
+        "_on_verdict",
+        "_pins",
+        "_read",
+        "_server_side",
+        "_shutdown",
+        "_underneath",
+        "_verified",
+        "_write",
+        "begun",
+        "outgoing",
+        "real",
+        "sock",
+        "verdict",
+    )
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        pins: PinSet,
+        on_verdict: Callable[[Verdict], object] | None,
+        server_side: bool,
+        host: str | None,
+    ) -> None:
+        """Take down what is to hold, before the C object copies its own part of the context.
+
+        The caller then sets ``real`` to that object, and ``sock`` or ``outgoing``.
+        """
+        if not _get_options(context) & _OP_NO_RENEGOTIATION:
+            forbid_renegotiation(context)
+        self._verified = verified = _get_verify_mode(context) == _CERT_REQUIRED
+        if server_side:
+            _refuse_server_settings(context, verified)
+        if not verified and pins.scope == "chain":
+            raise InvalidPolicyError(
+                'scope="chain" matches certificates of the verified chain, and there is none '
+                "unless the context's verify_mode is ssl.CERT_REQUIRED; set it, or pin the peer's "
+                'own key with scope="leaf"'
+            )
+        self._underneath = verified and (
+            server_side or (host is not None and _get_check_hostname(context))
+        )
+        self._pins = pins
+        self._on_verdict = on_verdict
+        self._server_side = server_side
+        self._host = host
+        self._lock = RLock()
+        self._busy = False
+        self._failure: PinVerificationError | None = None
+        #: Whether a handshake was begun, so that bytes of TLS may be on the wire.
+        self.begun = False
+        self.verdict: Verdict | None = None
+        self.real: Any = None
+        #: The socket holds the gate, so the gate must not hold the socket.
+        self.sock: weakref.ref[_socket.socket] | None = None
+        self.outgoing: ssl.MemoryBIO | None = None
+
+    # --- what makes the check run -----------------------------------------------------------------
+
+    def do_handshake(self) -> None:
+        with self._lock:
+            if self._busy:
+                # A signal handler or a callback that uses the connection in the middle of its own
+                # handshake: waiting would be for ever, and entering OpenSSL twice crashes.
+                raise PinVerificationError(
+                    "this connection is in the middle of its handshake, in this very thread (in a "
+                    "signal handler or a callback?), and cannot be used before it has ended"
+                )
+            if self._failure is not None:
+                self._cut()
+                raise self._failure.again()
+            if type(self) is not Gate:
+                return  # another thread, for which this one waited, has opened it
+            self._busy = self.begun = True
+            try:
+                self.real.do_handshake()
+                self._failure = _INTERRUPTED
+                self._check()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError, TimeoutError, InterruptedError):
+                raise  # the handshake can go on
+            except OSError:
+                # Over, by a refusal or by itself.  An alert may be on its way out of a BIO, so only
+                # a refusal (which empties it) keeps that back.
+                self._cut()
+                raise
+            except Exception as error:
+                if self._failure is None:
+                    raise
+                self._cut()
+                # As one of the errors that programs and event loops expect of a handshake.
+                raise self._failed_with(
+                    f"the check failed with {type(error).__name__}, so the connection is refused"
+                ) from error
+            except BaseException:
+                if self._failure is not None:
+                    self._cut()
+                raise
+            finally:
+                self._busy = False
+
+    def read(self, *arguments: Any) -> Any:
+        self.do_handshake()
+        return self.real.read(*arguments)
+
+    def write(self, data: Any) -> Any:
+        self.do_handshake()
+        return self.real.write(data)
+
+    def shutdown(self) -> Any:
+        self.do_handshake()
+        return self.real.shutdown()
+
+    # --- the check --------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        pins = self._pins
+        real = self.real
+        leaf = real.getpeercert(True)
+        chain: Sequence[bytes] = () if leaf is None else (leaf,)
+        if leaf is not None and pins.scope == "chain":
+            # Empty in a resumed session, which has a leaf alone.
+            verified = _chain(real.get_verified_chain())
+            if verified and verified[0] == leaf:
+                chain = verified
+        # A session may have been made when nothing was verified, and resuming it verifies nothing.
+        underneath = self._underneath and (self._server_side or not real.session_reused)
+        verdict = judge(pins, self._host, chain, time.time(), underneath)
+        if not verdict.allowed:
+            self._refuse(verdict, chain)
+        if self._on_verdict is not None:
+            try:
+                self._on_verdict(verdict)
+            except Exception as error:
+                raise self._failed_with(
+                    f"on_verdict raised {type(error).__name__}, so the connection is refused"
+                ) from error
+        self._open(verdict)
+
+    def _open(self, verdict: Verdict) -> None:
+        real = self.real
+        self.verdict = verdict
+        self._handshake = real.do_handshake
+        self._read = real.read
+        self._write = real.write
+        self._shutdown = real.shutdown
+        self._failure = None
+        owner = real.owner
+        if getattr(owner, "_sslobj", None) is self:
+            owner._sslobj = real
+        self.__class__ = _OpenGate
+
+    def _refuse(self, verdict: Verdict, chain: Sequence[bytes]) -> NoReturn:
+        self.verdict = verdict
+        self._cut()  # first: what follows can take a moment, or fail
+        real = self.real
+        shown = chain
+        if chain:
+            sent = real.get_verified_chain() if self._verified else real.get_unverified_chain()
+            shown = _chain(sent) or chain
+        error = refusal(
+            verdict,
+            self._pins,
+            shown,
+            peer="client" if self._server_side else "server",
+            verified=self._verified,
+            resumed=real.session_reused,
+        )
+        self._failure = error.again()  # one that is never raised keeps no traceback
+        if self._on_verdict is not None:
+            try:
+                self._on_verdict(verdict)
+            except Exception as raised:
+                error.__cause__ = raised
+        raise error
+
+    def _failed_with(self, message: str) -> PinVerificationError:
+        error = PinVerificationError(message, host=self._host)
+        self._failure = error.again()
+        return error
+
+    def _cut(self) -> None:
+        """Make the connection dead on the wire, in both directions."""
+        if self._failure is not None and self.outgoing is not None:
+            # In TLS 1.3 the client's certificate and Finished are still in there.
+            self.outgoing.read()
+        sock = None if self.sock is None else self.sock()
+        if sock is None:
+            return
+        # On the C type: gevent and eventlet put classes of their own in the place of
+        # socket.socket, and ssl.SSLSocket.shutdown() would make the socket a plain one.
+        try:
+            _socket.socket.shutdown(sock, _SHUT_RDWR)
+            # What the peer sent ahead must not be read by somebody who takes this for a plain
+            # socket.  After the shutdown nothing more comes in, so this ends.
+            while _socket.socket.recv(sock, 65536, _DONT_WAIT):
+                pass
+        except OSError:
+            pass
+
+    # --- harmless questions -----------------------------------------------------------------------
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        return cast("ssl.SSLContext", self.real.context)
+
+    @context.setter
+    def context(self, context: ssl.SSLContext) -> None:
+        self.real.context = context  # for SNI; the pins stay those of the first context
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        return cast("ssl.SSLSession | None", self.real.session)
+
+    @session.setter
+    def session(self, session: ssl.SSLSession) -> None:
+        self.real.session = session
+
+    @property
+    def owner(self) -> object:
+        return self.real.owner
+
+    @owner.setter
+    def owner(self, owner: object) -> None:
+        self.real.owner = owner
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.real, name)
+        if name in _HARMLESS or type(self) is not Gate:
+            return value
+        raise PinVerificationError(
+            f"{name} cannot be used before the peer's public key has been checked: call "
+            f"do_handshake() first"
+        )
+
+
+def _slot(name: str) -> Any:
+    return vars(Gate)[name]
+
+
+class _OpenGate(Gate):
+    """After a verdict that allows.  Reached only where the owner could not be found (gevent keeps
+    its own): the C object's methods stand in the slots, so that a call costs one look-up more."""
+
+    __slots__ = ()
+
+    do_handshake = _slot("_handshake")
+    read = _slot("_read")
+    write = _slot("_write")
+    shutdown = _slot("_shutdown")
+
+
+def _chain(certificates: Sequence[Any] | None) -> Sequence[bytes]:
+    return tuple(certificate.public_bytes(_DER) for certificate in certificates or ())
+
+
+class NotConnected:
+    """Stands in for the gate in a socket that was wrapped before it was connected.
+
+    CPython has ``None`` there, and with it every method is that of a plain socket: whoever connects
+    the socket in a way that ``ssl`` does not notice would send in the clear.
+    """
+
+    __slots__ = ()
+
+    _NOTHING: ClassVar = {
+        "cipher": None,
+        "compression": None,
+        "get_channel_binding": None,
+        "get_unverified_chain": None,
+        "get_verified_chain": None,
+        "pending": 0,
+        "selected_alpn_protocol": None,
+        "shared_ciphers": None,
+        "version": None,
+    }
+
+    session = None
+    session_reused = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "session":  # ssl.SSLSocket keeps it for when it connects
+            raise self._error(name)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name in self._NOTHING:
+            return lambda *_: self._NOTHING[name]
+        raise self._error(name)
+
+    @staticmethod
+    def _error(name: str) -> OSError:
+        return OSError(
+            errno.ENOTCONN,
+            f"{name}: this socket was wrapped before it was connected, and pinsock lets nothing "
+            f"pass before connect() has been called on the wrapped socket; or connect first, then "
+            f"wrap",
+        )

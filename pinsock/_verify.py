@@ -1,0 +1,246 @@
+"""The decision: pins, certificates and a date in, a verdict out.
+
+Nothing here opens a connection, reads a clock or knows TLS, so that all of it is tested with bytes
+and dates.  *What was found* (``Outcome``) is kept apart from *whether it is allowed*.
+
+One rule stands above the rest: nothing but a match is allowed unless normal verification stands
+underneath.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from pinsock._backend import find_spki
+from pinsock._pins import Pin, PinSet, sha256
+from pinsock.exceptions import InvalidCertificateError, PinMismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Outcome", "PeerCertificate", "Verdict", "judge", "refusal"]
+
+
+class Outcome(enum.Enum):
+    """What was found."""
+
+    MATCHED = "matched"
+    """A pin in use."""
+    MATCHED_BACKUP = "matched-backup"
+    """A backup pin: the peer has changed to the key that was kept aside."""
+    MISMATCH = "mismatch"
+    """No pin, or no certificate at all."""
+    EXPIRED = "expired"
+    """The set of pins is past its date, whatever the peer showed."""
+
+
+class Verdict(NamedTuple):
+    """What was found of one connection, and whether it is allowed."""
+
+    host: str | None
+    """The name that the connection was made for, as A-labels; ``None`` for a server's client."""
+    outcome: Outcome
+    allowed: bool
+    """Whether application data may pass."""
+    pin: Pin | None
+    """The pin that matched."""
+    position: int | None
+    """Where in the chain it matched: 0 is the peer's own certificate."""
+    time: float
+    """When, in seconds since 1970-01-01 UTC."""
+    chain_pins: tuple[Pin | None, ...] = ()
+    """Unless a pin matched: the spki pins of the certificates that were looked at, leaf first;
+    ``None`` for one that is not DER."""
+
+
+class PeerCertificate(NamedTuple):
+    """A certificate of the peer, as an error lists it."""
+
+    subject: str
+    """RFC 4514, escaped and cut: it is the peer's word, and the peer may be hostile."""
+    not_after: str
+    """``notAfter`` in ISO 8601, UTC."""
+    pin: Pin | None
+    """The spki pin; ``None`` if the certificate is not DER."""
+
+
+def judge(
+    pins: PinSet, host: str | None, chain: Sequence[bytes], now: float, underneath: bool
+) -> Verdict:
+    """The verdict on certificates in DER, leaf first.
+
+    :param chain: under leaf scope the peer's own certificate alone is looked at; under chain scope
+        all, which must be those of the *verified* chain.
+    :param now: seconds since 1970-01-01 UTC.
+    :param underneath: whether this connection went through normal verification: of the chain, and
+        on a client of the host name.
+    """
+    matched = None
+    position = 0
+    for position, der in enumerate(chain if pins.scope == "chain" else chain[:1]):  # noqa: B007
+        try:
+            matched = pins.match_certificate(der)
+        except InvalidCertificateError:
+            continue
+        if matched is not None:
+            break
+    expired = pins.expires_at is not None and now >= pins.expires_at
+    if matched is not None and not expired:
+        outcome = Outcome.MATCHED_BACKUP if pins.is_backup(matched) else Outcome.MATCHED
+        return Verdict(host, outcome, True, matched, position, now)
+    allowed = bool(chain) and underneath
+    if expired:
+        return Verdict(
+            host,
+            Outcome.EXPIRED,
+            allowed and pins.on_expiry == "unpinned",
+            matched,
+            None if matched is None else position,
+            now,
+            () if matched is not None else _chain_pins(chain),
+        )
+    return Verdict(
+        host, Outcome.MISMATCH, allowed and pins.report_only, None, None, now, _chain_pins(chain)
+    )
+
+
+def _chain_pins(chain: Sequence[bytes]) -> tuple[Pin | None, ...]:
+    return tuple(map(_spki_pin, chain))
+
+
+def _spki_pin(der: bytes) -> Pin | None:
+    try:
+        return Pin("spki", sha256(find_spki(der)))
+    except InvalidCertificateError:
+        return None
+
+
+# --- the words of a refusal -----------------------------------------------------------------------
+
+_MAX_SUBJECT = 120
+_MAX_LISTED = 10
+
+
+def refusal(
+    verdict: Verdict,
+    pins: PinSet,
+    chain: Sequence[bytes],
+    *,
+    peer: str,
+    verified: bool,
+    resumed: bool,
+) -> PinMismatchError:
+    """The error for a verdict that does not allow.
+
+    :param chain: the peer's certificates in DER, leaf first, for people to read.
+    :param peer: ``"server"`` or ``"client"``.
+    :param verified: whether ``chain`` is the verified one, or only what the peer sent.
+    :param resumed: whether the session was resumed, so that there is a leaf but no chain.
+    """
+    listed = tuple(describe(der) for der in chain[:_MAX_LISTED])
+    where = f"{verdict.host}: " if verdict.host else ""
+    if verdict.outcome is Outcome.EXPIRED and not chain:
+        headline = f"{where}the {peer} showed no certificate"
+    elif verdict.outcome is Outcome.EXPIRED:
+        when = pins.expires.isoformat() if pins.expires is not None else ""
+        headline = f"{where}the set of pins expired on {when}"
+    elif not chain:
+        headline = f"{where}the {peer} showed no certificate, so no pin can match"
+    else:
+        headline = f"{where}the {peer}'s public key is none of the pinned ones"
+    headline += "; refused before any application data passed"
+
+    lines = [headline]
+    if listed:
+        what = "verified chain" if verified else "certificates as sent, which anybody could send"
+        lines.append(f"  The {peer}'s {what} (pin none of them before confirming it another way):")
+        lines += [
+            f"    {entry.pin or '(not DER, so it has no pin)'}  until {entry.not_after}  "
+            f"{entry.subject}"
+            for entry in listed
+        ]
+        if len(chain) > len(listed):
+            lines.append(f"    ... and {len(chain) - len(listed)} more")
+    lines.append(f'  Pinned (scope "{pins.scope}"):')
+    named = [(pin, "") for pin in pins.pins] + [(pin, "  (backup)") for pin in pins.backup]
+    lines += [f"    {pin}{role}" for pin, role in named[:_MAX_LISTED]]
+    if len(named) > _MAX_LISTED:
+        lines.append(f"    ... and {len(named) - _MAX_LISTED} more")
+    lines += [
+        f"  {hint}"
+        for hint in _hints(verdict, pins, chain, listed, verified=verified, resumed=resumed)
+    ]
+    return PinMismatchError(
+        "\n".join(lines),
+        host=verdict.host,
+        headline=headline,
+        chain=listed,
+        pins=pins,
+        verdict=verdict,
+    )
+
+
+def _hints(
+    verdict: Verdict,
+    pins: PinSet,
+    chain: Sequence[bytes],
+    listed: Sequence[PeerCertificate],
+    *,
+    verified: bool,
+    resumed: bool,
+) -> list[str]:
+    hints = []
+    if verified and pins.scope == "leaf" and verdict.outcome is Outcome.MISMATCH:
+        for entry, der in zip(listed[1:], chain[1:], strict=False):
+            if judge(pins, None, (der,), 0.0, False).pin is not None:
+                hints.append(
+                    f"One of the pins is that of {entry.subject}, higher in the chain: use scope="
+                    f'"chain" if you mean to pin it.'
+                )
+                break
+    if resumed and pins.scope == "chain":
+        hints.append(
+            "This session was resumed, and a resumed session has a leaf but no chain; connect "
+            "without `session` to match a pin higher in the chain."
+        )
+    lenient = (
+        pins.report_only if verdict.outcome is Outcome.MISMATCH else (pins.on_expiry == "unpinned")
+    )
+    if chain and lenient:
+        word = "report_only" if verdict.outcome is Outcome.MISMATCH else 'on_expiry="unpinned"'
+        hints.append(
+            f"{word} did not apply: without a match a connection is let through only if it was "
+            f"verified the normal way, by a full handshake under CERT_REQUIRED, on a client with "
+            f"check_hostname."
+        )
+    if verdict.outcome is Outcome.EXPIRED:
+        hints.append('Update the program\'s pins, or have it say on_expiry="unpinned".')
+    else:
+        hints.append(
+            "If the key was changed on purpose, have its owner tell you the new pin by another way "
+            "and update the pins; if not, somebody may be reading this connection: do not send "
+            "anything without the pin."
+        )
+    return hints
+
+
+def describe(der: bytes) -> PeerCertificate:
+    """A certificate in words that are safe to print, whatever the peer put into it."""
+    subject, not_after = "(subject cannot be read)", "(date cannot be read)"
+    try:
+        from cryptography import x509
+
+        certificate = x509.load_der_x509_certificate(der)
+        not_after = certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+        subject = safe_text(certificate.subject.rfc4514_string()) or "(no subject)"
+    except Exception:  # noqa: S110 - hostile bytes must never hide the mismatch itself
+        pass
+    return PeerCertificate(subject, not_after, _spki_pin(der))
+
+
+def safe_text(text: str) -> str:
+    """Escaped to printable ASCII and cut, so that it can neither forge lines nor flood a log."""
+    cut = text[: _MAX_SUBJECT + 1]
+    escaped = ascii(cut)[1:-1].replace("\\\\", "\\").replace("\\'", "'")
+    return escaped if len(text) <= _MAX_SUBJECT else f"{escaped[:_MAX_SUBJECT]}..."

@@ -26,8 +26,8 @@ import _socket
 import _ssl
 import errno
 import ssl
-import time
 from _thread import RLock
+from time import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, cast
 
 from pinsock._verify import Verdict, judge, refusal
@@ -54,6 +54,15 @@ _get_options: Final = _ssl._SSLContext.options.__get__  # type: ignore[attr-defi
 _set_options: Final = _ssl._SSLContext.options.__set__  # type: ignore[attr-defined]
 _OP_NO_RENEGOTIATION: Final = int(ssl.OP_NO_RENEGOTIATION)
 _CERT_REQUIRED: Final = int(ssl.CERT_REQUIRED)
+
+#: After these a handshake that has not ended can go on.
+_CAN_GO_ON: Final = (
+    ssl.SSLWantReadError,
+    ssl.SSLWantWriteError,
+    TimeoutError,
+    BlockingIOError,
+    InterruptedError,
+)
 
 #: Questions that move no application data and change nothing that the check depends on.
 _HARMLESS: Final = frozenset(
@@ -116,6 +125,7 @@ class Gate:
         "_host",
         "_lock",
         "_on_verdict",
+        "_open",
         "_pins",
         "_read",
         "_server_side",
@@ -162,6 +172,7 @@ class Gate:
         self._host = host
         self._lock = RLock()
         self._busy = False
+        self._open = False
         self._failure: PinVerificationError | None = None
         #: Whether a handshake was begun, so that bytes of TLS may be on the wire.
         self.begun = False
@@ -185,34 +196,32 @@ class Gate:
             if self._failure is not None:
                 self._cut()
                 raise self._failure.again()
-            if type(self) is not Gate:
-                return  # another thread, for which this one waited, has opened it
-            self._busy = self.begun = True
+            if self._open:
+                return  # by another thread, for which this one waited
             try:
+                self._busy = self.begun = True
                 self.real.do_handshake()
                 self._failure = _INTERRUPTED
                 self._check()
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError, TimeoutError, InterruptedError):
-                raise  # the handshake can go on
-            except OSError:
-                # Over, by a refusal or by itself.  An alert may be on its way out of a BIO, so only
-                # a refusal (which empties it) keeps that back.
-                self._cut()
-                raise
-            except Exception as error:
-                if self._failure is None:
+            except BaseException as error:
+                if self._failure is None and isinstance(error, _CAN_GO_ON):
                     raise
-                self._cut()
+                self._end(error)
+                raise
+            finally:
+                self._busy = False
+
+    def _end(self, error: BaseException) -> None:
+        """After a handshake that failed, or one whose peer was not accepted."""
+        if self._failure is not None:
+            self._cut()
+            if isinstance(error, Exception) and not isinstance(error, OSError):
                 # As one of the errors that programs and event loops expect of a handshake.
                 raise self._failed_with(
                     f"the check failed with {type(error).__name__}, so the connection is refused"
                 ) from error
-            except BaseException:
-                if self._failure is not None:
-                    self._cut()
-                raise
-            finally:
-                self._busy = False
+        elif isinstance(error, OSError):
+            self._cut()  # TLS ended it; an alert may be on its way out of a BIO
 
     def read(self, *arguments: Any) -> Any:
         self.do_handshake()
@@ -240,7 +249,7 @@ class Gate:
                 chain = verified
         # A session may have been made when nothing was verified, and resuming it verifies nothing.
         underneath = self._underneath and (self._server_side or not real.session_reused)
-        verdict = judge(pins, self._host, chain, time.time(), underneath)
+        verdict = judge(pins, self._host, chain, time(), underneath)
         if not verdict.allowed:
             self._refuse(verdict, chain)
         if self._on_verdict is not None:
@@ -250,19 +259,25 @@ class Gate:
                 raise self._failed_with(
                     f"on_verdict raised {type(error).__name__}, so the connection is refused"
                 ) from error
-        self._open(verdict)
+        self._let_pass(verdict)
 
-    def _open(self, verdict: Verdict) -> None:
+    def _let_pass(self, verdict: Verdict) -> None:
         real = self.real
         self.verdict = verdict
+        self._open = True
+        self._failure = None
+        owner = real.owner
+        try:
+            if owner._sslobj is self:
+                owner._sslobj = real
+                return
+        except AttributeError:
+            pass
+        # gevent and eventlet keep the C object elsewhere, or do not say where.
         self._handshake = real.do_handshake
         self._read = real.read
         self._write = real.write
         self._shutdown = real.shutdown
-        self._failure = None
-        owner = real.owner
-        if getattr(owner, "_sslobj", None) is self:
-            owner._sslobj = real
         self.__class__ = _OpenGate
 
     def _refuse(self, verdict: Verdict, chain: Sequence[bytes]) -> NoReturn:
@@ -341,7 +356,7 @@ class Gate:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self.real, name)
-        if name in _HARMLESS or type(self) is not Gate:
+        if name in _HARMLESS or self._open:
             return value
         raise PinVerificationError(
             f"{name} cannot be used before the peer's public key has been checked: call "
@@ -354,8 +369,8 @@ def _slot(name: str) -> Any:
 
 
 class _OpenGate(Gate):
-    """After a verdict that allows.  Reached only where the owner could not be found (gevent keeps
-    its own): the C object's methods stand in the slots, so that a call costs one look-up more."""
+    """After a verdict that allows, where the owner's ``_sslobj`` could not be found: the C object's
+    methods stand in the slots, so that a call costs one look-up more."""
 
     __slots__ = ()
 

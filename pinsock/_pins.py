@@ -200,9 +200,9 @@ class Pin:
         return f"Pin.parse({str(self)!r})"
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Pin):
-            return self.kind == other.kind and self.digest == other.digest
-        return NotImplemented
+        if not isinstance(other, Pin):
+            return NotImplemented
+        return self.kind == other.kind and self.digest == other.digest
 
     def __hash__(self) -> int:
         return hash((self.kind, self.digest))
@@ -365,10 +365,6 @@ class PinSet:
             if row >= 0:
                 return self._certificate_pins[row]
         return None
-
-    def is_backup(self, pin: Pin) -> bool:
-        """Whether a pin of this set is one of its backups."""
-        return pin in self.backup
 
     def __repr__(self) -> str:
         words = [repr([str(pin) for pin in self.pins])]

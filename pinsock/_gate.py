@@ -28,7 +28,7 @@ import errno
 import ssl
 from _thread import RLock
 from time import time
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from pinsock._verify import Verdict, judge, refusal
 from pinsock.exceptions import InvalidPolicyError, PinVerificationError
@@ -163,8 +163,10 @@ class Gate:
                 "unless the context's verify_mode is ssl.CERT_REQUIRED; set it, or pin the peer's "
                 'own key with scope="leaf"'
             )
-        self._underneath = verified and (
-            server_side or (host is not None and _get_check_hostname(context))
+        self._underneath = (
+            pins.lenient
+            and verified
+            and (server_side or (host is not None and _get_check_hostname(context)))
         )
         self._pins = pins
         self._on_verdict = on_verdict
@@ -247,11 +249,12 @@ class Gate:
             verified = _chain(real.get_verified_chain())
             if verified and verified[0] == leaf:
                 chain = verified
-        # A session may have been made when nothing was verified, and resuming it verifies nothing.
+        # A client's session may have been made when nothing was verified, and resuming it verifies
+        # nothing.
         underneath = self._underneath and (self._server_side or not real.session_reused)
         verdict = judge(pins, self._host, chain, time(), underneath)
         if not verdict.allowed:
-            self._refuse(verdict, chain)
+            raise self._refused(verdict, chain)
         if self._on_verdict is not None:
             try:
                 self._on_verdict(verdict)
@@ -280,7 +283,10 @@ class Gate:
         self._shutdown = real.shutdown
         self.__class__ = _OpenGate
 
-    def _refuse(self, verdict: Verdict, chain: Sequence[bytes]) -> NoReturn:
+    # The errors are made in one function and raised in another: a frame that holds an error and
+    # stands in its traceback would be a reference cycle.
+
+    def _refused(self, verdict: Verdict, chain: Sequence[bytes]) -> PinVerificationError:
         self.verdict = verdict
         self._cut()  # first: what follows can take a moment, or fail
         real = self.real
@@ -301,8 +307,8 @@ class Gate:
             try:
                 self._on_verdict(verdict)
             except Exception as raised:
-                error.__cause__ = raised
-        raise error
+                error.__cause__ = raised  # shown with the refusal, which stands
+        return error
 
     def _failed_with(self, message: str) -> PinVerificationError:
         error = PinVerificationError(message, host=self._host)

@@ -251,6 +251,7 @@ class PinSet:
         "backup",
         "expires",
         "expires_at",
+        "lenient",
         "note",
         "on_expiry",
         "pins",
@@ -274,6 +275,8 @@ class PinSet:
     _certificate_pins: tuple[Pin, ...]
     _certificate_table: bytes
     _certificate_count: int
+    lenient: bool
+    """Whether it can let a connection through without a match."""
     _no_backup: bool
     _key: tuple[object, ...]
 
@@ -329,6 +332,7 @@ class PinSet:
             ("on_expiry", on_expiry),
             ("report_only", report_only),
             ("note", note),
+            ("lenient", report_only or on_expiry == "unpinned"),
             ("_no_backup", backup is None),
             ("_spki_pins", spki),
             ("_spki_table", b"".join(pin.digest for pin in spki)),

@@ -82,13 +82,14 @@ def judge(
         on a client of the host name.
     """
     matched = None
-    position = 0
-    for position, der in enumerate(chain if pins.scope == "chain" else chain[:1]):  # noqa: B007
+    position = -1
+    for der in chain:
+        position += 1
         try:
             matched = pins.match_certificate(der)
         except InvalidCertificateError:
-            continue
-        if matched is not None:
+            matched = None  # not DER, so no pin is of it
+        if matched is not None or pins.scope == "leaf":
             break
     expires_at = pins.expires_at
     expired = expires_at is not None and now >= expires_at

@@ -12,8 +12,10 @@ import socket
 import ssl
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any, Self, cast
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 
+from pinsock._early import Watch
 from pinsock._gate import Gate, NotConnected, forbid_renegotiation
 from pinsock._pins import Pin, PinSet
 from pinsock.exceptions import InvalidPinError, InvalidPolicyError, PinsockError
@@ -33,6 +35,8 @@ __all__ = [
     "pin_context",
     "wrap_socket",
 ]
+
+EarlyVerdict: TypeAlias = Literal["auto", "require", "off"]
 
 # Those of the moment of import: gevent and eventlet, patched in before, have put theirs here.
 _SSLContext = ssl.SSLContext
@@ -130,11 +134,19 @@ class PinnedContext(_SSLContext):
         connected to, or on a server for its clients' certificates.
     :param on_verdict: called with the :class:`Verdict` of each connection, from the thread of its
         handshake, before data can pass.  What it raises refuses the connection.
+    :param early_verdict: whether a client refuses a wrong leaf before its own last flight leaves,
+        so that an impostor never gets the client's certificate: ``"auto"``, where it can be done
+        and there is something to hold back; ``"require"``: what cannot be done so is refused when
+        it is wrapped; ``"off"``.  The verdict after the handshake is always reached as well.
     """
 
     sslsocket_class = PinnedSocket
     sslobject_class = PinnedSSLObject
 
+    _early_verdict: EarlyVerdict = "auto"
+    _watch: Watch
+    #: Whether a client certificate is, or may be, loaded.
+    _sends_certificate: bool
     on_verdict: Callable[[Verdict], object] | None
     _pins: PinSet
 
@@ -158,9 +170,11 @@ class PinnedContext(_SSLContext):
         *,
         pins: Pins | PinSet,
         on_verdict: Callable[[Verdict], object] | None = None,
+        early_verdict: EarlyVerdict = "auto",
     ) -> None:
         self.verify_flags |= _default_verify_flags()
         _pin(self, pins, on_verdict)
+        self.early_verdict = early_verdict
 
     @property
     def pins(self) -> PinSet:
@@ -170,6 +184,17 @@ class PinnedContext(_SSLContext):
     @pins.setter
     def pins(self, pins: Pins | PinSet) -> None:
         self._pins = _as_pin_set(pins)
+
+    @property
+    def early_verdict(self) -> EarlyVerdict:
+        """``"auto"``, ``"require"`` or ``"off"``, for the next connection on."""
+        return self._early_verdict
+
+    @early_verdict.setter
+    def early_verdict(self, value: EarlyVerdict) -> None:
+        if value not in ("auto", "require", "off"):
+            raise InvalidPolicyError(f'early_verdict is "auto", "require" or "off", not {value!r}')
+        self._early_verdict = value
 
     def wrap_socket(  # noqa: PLR0917 - the arguments are ssl's own
         self,
@@ -200,6 +225,41 @@ class PinnedContext(_SSLContext):
             wrapped._sslobj = NotConnected()
         return wrapped  # type: ignore[return-value]  # sslsocket_class, or eventlet's own
 
+    def load_cert_chain(
+        self,
+        certfile: Any,
+        keyfile: Any = None,
+        password: Any = None,
+    ) -> None:
+        """As ``ssl.SSLContext.load_cert_chain``."""
+        self._sends_certificate = True
+        super().load_cert_chain(certfile, keyfile, password)
+
+    def _may_look(self, pins: PinSet) -> bool:
+        if self._early_verdict == "off":
+            return False
+        if pins.scope == "leaf":
+            return True
+        return self._cannot_look('the pins have scope="chain", and the look sees the leaf alone')
+
+    def _watch_for(self, pins: PinSet, server_side: bool) -> Watch | None:
+        if server_side or not self._may_look(pins):
+            return None
+        if not self._sends_certificate and self._early_verdict != "require":
+            return None  # there is nothing to hold back
+        obstacle = Watch.obstacle(self)
+        if obstacle is not None:
+            self._cannot_look(obstacle)
+            return None
+        return self._watch
+
+    def _cannot_look(self, reason: str) -> bool:
+        if self._early_verdict == "require":
+            raise InvalidPolicyError(
+                f'early_verdict="require" cannot be kept: {reason}; change that, or say "auto"'
+            )
+        return False
+
     def _wrap_socket(
         self,
         sock: Any,
@@ -209,10 +269,16 @@ class PinnedContext(_SSLContext):
         owner: Any = None,
         session: ssl.SSLSession | None = None,
     ) -> Gate:
-        gate = Gate(self, self._pins, self.on_verdict, server_side, server_hostname)
-        gate.real = _wrap_socket_in_c(
-            self, sock, server_side, server_hostname, owner=owner, session=session
+        pins = self._pins
+        watch = self._watch_for(pins, server_side)
+        gate = Gate(
+            self, pins, self.on_verdict, server_side, server_hostname, look=False, watch=watch
         )
+        # OpenSSL copies the callback, if one is set, when the C object is made.
+        with nullcontext() if watch is None else watch.on(self):
+            gate.real = _wrap_socket_in_c(
+                self, sock, server_side, server_hostname, owner=owner, session=session
+            )
         gate.sock = weakref.ref(sock)
         if isinstance(owner, PinnedSocket):
             owner._pin_gate = gate
@@ -228,7 +294,11 @@ class PinnedContext(_SSLContext):
         owner: Any = None,
         session: ssl.SSLSession | None = None,
     ) -> Gate:
-        gate = Gate(self, self._pins, self.on_verdict, server_side, server_hostname)
+        pins = self._pins
+        look = not server_side and self._may_look(pins)
+        gate = Gate(
+            self, pins, self.on_verdict, server_side, server_hostname, look=look, watch=None
+        )
         gate.real = _wrap_bio_in_c(
             self, incoming, outgoing, server_side, server_hostname, owner=owner, session=session
         )
@@ -253,7 +323,9 @@ def create_default_context(
     """
     pin_set = _as_pin_set(pins)
     context = ssl.create_default_context(purpose, cafile=cafile, capath=capath, cadata=cadata)
-    return pin_context(context, pin_set, on_verdict=on_verdict)
+    pinned = pin_context(context, pin_set, on_verdict=on_verdict)
+    pinned._sends_certificate = False  # it is new, so none was loaded
+    return pinned
 
 
 def pin_context(
@@ -366,7 +438,13 @@ def _pin(
     pin_set = _as_pin_set(pins)
     _prove_once()
     forbid_renegotiation(context)
-    vars(context).update(_pins=pin_set, on_verdict=on_verdict)
+    vars(context).update(
+        _pins=pin_set,
+        on_verdict=on_verdict,
+        _watch=Watch(),
+        # ssl does not tell whether a certificate was loaded before.
+        _sends_certificate=type(context) is not PinnedContext,
+    )
 
 
 def _as_pin_set(pins: Pins | PinSet) -> PinSet:
@@ -414,7 +492,9 @@ def _prove_once() -> None:
     """
     with_pins = PinnedContext.__new__(PinnedContext)
     some_pins = PinSet([Pin("spki", bytes(32))], backup=None)
-    vars(with_pins).update(_pins=some_pins, on_verdict=None)
+    vars(with_pins).update(
+        _pins=some_pins, on_verdict=None, _watch=Watch(), _sends_certificate=False
+    )
 
     near, far = socket.socketpair()
     with near, far:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import weakref
     from collections.abc import Callable, Sequence
 
+    from pinsock._early import Watch
     from pinsock._pins import PinSet
 
 __all__ = ["Gate", "NotConnected", "forbid_renegotiation"]
@@ -120,10 +121,12 @@ class Gate:
 
     __slots__ = (
         "_busy",
+        "_early",
         "_failure",
         "_handshake",
         "_host",
         "_lock",
+        "_look",
         "_on_verdict",
         "_open",
         "_pins",
@@ -132,6 +135,7 @@ class Gate:
         "_shutdown",
         "_underneath",
         "_verified",
+        "_watch",
         "_write",
         "begun",
         "outgoing",
@@ -147,10 +151,16 @@ class Gate:
         on_verdict: Callable[[Verdict], object] | None,
         server_side: bool,
         host: str | None,
+        *,
+        look: bool,
+        watch: Watch | None,
     ) -> None:
         """Take down what is to hold, before the C object copies its own part of the context.
 
         The caller then sets ``real`` to that object, and ``sock`` or ``outgoing``.
+
+        :param look: whether to judge the leaf as soon as it can be seen; over a socket that takes
+            the context's ``watch``.
         """
         if not _get_options(context) & _OP_NO_RENEGOTIATION:
             forbid_renegotiation(context)
@@ -173,6 +183,10 @@ class Gate:
         self._server_side = server_side
         self._host = host
         self._lock = RLock()
+        self._watch = watch
+        self._look = look
+        #: What the early look refused, and the certificate that it saw.
+        self._early: tuple[Verdict, bytes] | None = None
         self._busy = False
         self._open = False
         self._failure: PinVerificationError | None = None
@@ -202,11 +216,16 @@ class Gate:
                 return  # by another thread, for which this one waited
             try:
                 self._busy = self.begun = True
-                self.real.do_handshake()
+                if self._watch is None:
+                    self.real.do_handshake()
+                else:
+                    self._watched_handshake(self._watch)
                 self._failure = _INTERRUPTED
                 self._check()
             except BaseException as error:
                 if self._failure is None and isinstance(error, _CAN_GO_ON):
+                    if self._look:
+                        self._look_at_chain()
                     raise
                 self._end(error)
                 raise
@@ -236,6 +255,58 @@ class Gate:
     def shutdown(self) -> Any:
         self.do_handshake()
         return self.real.shutdown()
+
+    # --- the early look (see _early): it can refuse, and nothing else -----------------------------
+
+    def _look_at_chain(self) -> None:
+        """Over BIOs: what goes out now is held back until this has returned."""
+        chain = self.real.get_unverified_chain()
+        if chain:
+            self.see_leaf(chain[0].public_bytes(_DER))
+            if self._early is not None:
+                raise self._refused_early() from None
+
+    def _watched_handshake(self, watch: Watch) -> None:
+        """Over a socket: within, ``see_leaf`` or ``see_compressed`` may be called."""
+        real = self.real
+        try:
+            with watch.on(real.context, self):
+                real.do_handshake()
+        except Exception:
+            # EPIPE and the like: the connection was shut down under OpenSSL's feet.
+            if self._failure is not None:
+                raise self._refused_early() from None
+            raise
+        if self._failure is not None:
+            raise self._refused_early()
+
+    def _refused_early(self) -> PinVerificationError:
+        if self._early is None:
+            return (self._failure or _INTERRUPTED).again()
+        verdict, leaf = self._early
+        return self._refused(verdict, (leaf,))
+
+    def is_of(self, conn: object) -> bool:
+        return conn is self.real.owner or (self.sock is not None and conn is self.sock())
+
+    def see_leaf(self, leaf: bytes) -> None:
+        self._look = False  # once is enough
+        self._failure = _INTERRUPTED
+        try:
+            verdict = judge(self._pins, self._host, (leaf,), time(), self._underneath)
+            if verdict.allowed:
+                self._failure = None
+            else:
+                self._early = verdict, leaf
+        finally:
+            if self._failure is not None:
+                self._cut()
+
+    def see_compressed(self) -> None:
+        self._failed_with(
+            "the server sent a compressed certificate (RFC 8879), which the early look cannot read"
+        )
+        self._cut()
 
     # --- the check --------------------------------------------------------------------------------
 
@@ -342,6 +413,11 @@ class Gate:
 
     @context.setter
     def context(self, context: ssl.SSLContext) -> None:
+        if self._watch is not None:
+            raise InvalidPolicyError(
+                "the context of a client that shows a certificate cannot be changed before the "
+                "handshake: the early look at the server's key is tied to it"
+            )
         self.real.context = context  # for SNI; the pins stay those of the first context
 
     @property

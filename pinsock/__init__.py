@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from pinsock._backend import BACKEND
 from pinsock._context import (
     PinnedContext,
@@ -13,6 +15,7 @@ from pinsock._context import (
     wrap_socket,
 )
 from pinsock._pins import Pin, PinSet
+from pinsock._policy import PinPolicy, PolicyFile
 from pinsock._verify import Outcome, PeerCertificate, Verdict
 from pinsock.exceptions import (
     InvalidCertificateError,
@@ -35,6 +38,7 @@ __all__ = [
     "PeerCertificate",
     "Pin",
     "PinMismatchError",
+    "PinPolicy",
     "PinSet",
     "PinVerificationError",
     "PinWarning",
@@ -42,6 +46,8 @@ __all__ = [
     "PinnedSSLObject",
     "PinnedSocket",
     "PinsockError",
+    "PolicyFile",
+    "RecordLog",
     "Verdict",
     "__version__",
     "create_connection",
@@ -49,3 +55,14 @@ __all__ = [
     "pin_context",
     "wrap_socket",
 ]
+
+if TYPE_CHECKING:
+    from pinsock._records import RecordLog
+
+
+def __getattr__(name: str) -> Any:
+    if name == "RecordLog":  # only programs that keep records need json and logging
+        from pinsock._records import RecordLog
+
+        return RecordLog
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 from pinsock._early import Watch
 from pinsock._gate import Gate, NotConnected, forbid_renegotiation
 from pinsock._pins import Pin, PinSet
+from pinsock._policy import PinPolicy, PolicyFile
 from pinsock.exceptions import InvalidPinError, InvalidPolicyError, PinsockError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ __all__ = [
     "wrap_socket",
 ]
 
+#: What may be given for pins, anywhere: a policy, a set, or what makes a set.
+Pinning: TypeAlias = "PinPolicy | PolicyFile | PinSet | Pins"
 EarlyVerdict: TypeAlias = Literal["auto", "require", "off"]
 
 # Those of the moment of import: gevent and eventlet, patched in before, have put theirs here.
@@ -130,8 +133,8 @@ class PinnedContext(_SSLContext):
     ``load_verify_locations()`` or ``load_default_certs()`` was called;
     :func:`create_default_context` does that too.
 
-    :param pins: a :class:`PinSet`, or what :class:`PinSet` takes.  It holds for every host that is
-        connected to, or on a server for its clients' certificates.
+    :param pins: a :class:`PinPolicy` or a :class:`PolicyFile`, or for every host alike a
+        :class:`PinSet` or what that takes.  On a server, a set: that of its clients' certificates.
     :param on_verdict: called with the :class:`Verdict` of each connection, from the thread of its
         handshake, before data can pass.  What it raises refuses the connection.
     :param early_verdict: whether a client refuses a wrong leaf before its own last flight leaves,
@@ -148,7 +151,7 @@ class PinnedContext(_SSLContext):
     #: Whether a client certificate is, or may be, loaded.
     _sends_certificate: bool
     on_verdict: Callable[[Verdict], object] | None
-    _pins: PinSet
+    _pins: PinPolicy | PolicyFile | PinSet
 
     # Without a __new__ of its own, ssl.SSLContext would take the missing positional argument for
     # PROTOCOL_TLS, which verifies nothing.
@@ -168,7 +171,7 @@ class PinnedContext(_SSLContext):
         self,
         protocol: int = ssl.PROTOCOL_TLS_CLIENT,  # noqa: ARG002 - __new__ has used it
         *,
-        pins: Pins | PinSet,
+        pins: Pinning,
         on_verdict: Callable[[Verdict], object] | None = None,
         early_verdict: EarlyVerdict = "auto",
     ) -> None:
@@ -177,13 +180,13 @@ class PinnedContext(_SSLContext):
         self.early_verdict = early_verdict
 
     @property
-    def pins(self) -> PinSet:
+    def pins(self) -> PinPolicy | PolicyFile | PinSet:
         """The pins, for the next connection on; those that live keep theirs."""
         return self._pins
 
     @pins.setter
-    def pins(self, pins: Pins | PinSet) -> None:
-        self._pins = _as_pin_set(pins)
+    def pins(self, pins: Pinning) -> None:
+        self._pins = _as_pinning(pins)
 
     @property
     def early_verdict(self) -> EarlyVerdict:
@@ -235,15 +238,44 @@ class PinnedContext(_SSLContext):
         self._sends_certificate = True
         super().load_cert_chain(certfile, keyfile, password)
 
-    def _may_look(self, pins: PinSet) -> bool:
+    def _rule(
+        self, server_side: bool, host: str | None
+    ) -> tuple[PinSet | None, bool, PinSet | None]:
+        """What holds for a connection that is wrapped now: pins, whether none are needed, and the
+        approved interceptors."""
+        pins = self._pins
+        if isinstance(pins, PinSet):
+            return pins, False, None
+        if server_side:
+            raise TypeError(
+                "a policy maps hosts to pins, and a server's clients have no host; give the "
+                "server's context a PinSet"
+            )
+        if host is None:
+            raise InvalidPolicyError(
+                "a policy has pins by host, and this connection was wrapped without one; give "
+                "server_hostname"
+            )
+        policy = pins.policy if isinstance(pins, PolicyFile) else pins
+        listed = policy.match(host)
+        interception = policy.interception
+        if self._sends_certificate and not policy.interception_with_client_certificate:
+            interception = None  # the interceptor would get the certificate as well
+        return listed, policy.unlisted == "allow", interception
+
+    def _may_look(self, pins: PinSet | None, interception: PinSet | None) -> bool:
         if self._early_verdict == "off":
             return False
-        if pins.scope == "leaf":
-            return True
-        return self._cannot_look('the pins have scope="chain", and the look sees the leaf alone')
+        if pins is not None and pins.scope == "chain":
+            return self._cannot_look("the pins have scope chain, and the look sees the leaf alone")
+        if interception is not None:
+            return self._cannot_look("an interceptor is approved, and the look sees the leaf alone")
+        return True
 
-    def _watch_for(self, pins: PinSet, server_side: bool) -> Watch | None:
-        if server_side or not self._may_look(pins):
+    def _watch_for(
+        self, pins: PinSet | None, interception: PinSet | None, server_side: bool
+    ) -> Watch | None:
+        if server_side or not self._may_look(pins, interception):
             return None
         if not self._sends_certificate and self._early_verdict != "require":
             return None  # there is nothing to hold back
@@ -269,10 +301,18 @@ class PinnedContext(_SSLContext):
         owner: Any = None,
         session: ssl.SSLSession | None = None,
     ) -> Gate:
-        pins = self._pins
-        watch = self._watch_for(pins, server_side)
+        pins, unlisted_allowed, interception = self._rule(server_side, server_hostname)
+        watch = self._watch_for(pins, interception, server_side)
         gate = Gate(
-            self, pins, self.on_verdict, server_side, server_hostname, look=False, watch=watch
+            self,
+            pins,
+            self.on_verdict,
+            server_side,
+            server_hostname,
+            look=False,
+            watch=watch,
+            unlisted_allowed=unlisted_allowed,
+            interception=interception,
         )
         # OpenSSL copies the callback, if one is set, when the C object is made.
         with nullcontext() if watch is None else watch.on(self):
@@ -294,10 +334,18 @@ class PinnedContext(_SSLContext):
         owner: Any = None,
         session: ssl.SSLSession | None = None,
     ) -> Gate:
-        pins = self._pins
-        look = not server_side and self._may_look(pins)
+        pins, unlisted_allowed, interception = self._rule(server_side, server_hostname)
+        look = not server_side and self._may_look(pins, interception)
         gate = Gate(
-            self, pins, self.on_verdict, server_side, server_hostname, look=look, watch=None
+            self,
+            pins,
+            self.on_verdict,
+            server_side,
+            server_hostname,
+            look=look,
+            watch=None,
+            unlisted_allowed=unlisted_allowed,
+            interception=interception,
         )
         gate.real = _wrap_bio_in_c(
             self, incoming, outgoing, server_side, server_hostname, owner=owner, session=session
@@ -309,7 +357,7 @@ class PinnedContext(_SSLContext):
 
 
 def create_default_context(
-    pins: Pins | PinSet,
+    pins: Pinning,
     *,
     purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH,
     cafile: str | None = None,
@@ -321,7 +369,7 @@ def create_default_context(
 
     Loading the trust store takes tens of milliseconds: make one context and keep it.
     """
-    pin_set = _as_pin_set(pins)
+    pin_set = _as_pinning(pins)
     context = ssl.create_default_context(purpose, cafile=cafile, capath=capath, cadata=cadata)
     pinned = pin_context(context, pin_set, on_verdict=on_verdict)
     pinned._sends_certificate = False  # it is new, so none was loaded
@@ -330,7 +378,7 @@ def create_default_context(
 
 def pin_context(
     context: ssl.SSLContext,
-    pins: Pins | PinSet,
+    pins: Pinning,
     *,
     on_verdict: Callable[[Verdict], object] | None = None,
 ) -> PinnedContext:
@@ -365,7 +413,7 @@ def pin_context(
 
 def wrap_socket(
     sock: socket.socket,
-    pins: Pins | PinSet,
+    pins: Pinning,
     *,
     server_hostname: str | bytes | None,
     context: ssl.SSLContext | None = None,
@@ -395,7 +443,7 @@ _DEFAULT_TIMEOUT: Any = object()
 
 def create_connection(
     address: tuple[str, int],
-    pins: Pins | PinSet,
+    pins: Pinning,
     *,
     timeout: float | None = _DEFAULT_TIMEOUT,
     source_address: tuple[str, int] | None = None,
@@ -428,14 +476,14 @@ def create_connection(
 
 def _pin(
     context: ssl.SSLContext,
-    pins: Pins | PinSet,
+    pins: Pinning,
     on_verdict: Callable[[Verdict], object] | None,
 ) -> None:
     if on_verdict is not None and not callable(on_verdict):
         raise TypeError(
             f"on_verdict is called with a Verdict; {type(on_verdict).__name__} is not callable"
         )
-    pin_set = _as_pin_set(pins)
+    pin_set = _as_pinning(pins)
     _prove_once()
     forbid_renegotiation(context)
     vars(context).update(
@@ -447,8 +495,8 @@ def _pin(
     )
 
 
-def _as_pin_set(pins: Pins | PinSet) -> PinSet:
-    if isinstance(pins, PinSet):
+def _as_pinning(pins: Pinning) -> PinPolicy | PolicyFile | PinSet:
+    if isinstance(pins, (PinSet, PinPolicy, PolicyFile)):
         return pins
     if pins is None:
         raise InvalidPinError(
@@ -459,13 +507,13 @@ def _as_pin_set(pins: Pins | PinSet) -> PinSet:
 
 
 @functools.lru_cache(maxsize=16)
-def _kept_context(pins: PinSet) -> PinnedContext:
+def _kept_context(pins: PinPolicy | PolicyFile | PinSet) -> PinnedContext:
     """Kept for the pins that made it: loading the trust store takes tens of milliseconds."""
     return create_default_context(pins)
 
 
-def _context_for(pins: Pins | PinSet, context: ssl.SSLContext | None) -> PinnedContext:
-    pin_set = _as_pin_set(pins)
+def _context_for(pins: Pinning, context: ssl.SSLContext | None) -> PinnedContext:
+    pin_set = _as_pinning(pins)
     if context is None:
         return _kept_context(pin_set)
     if not isinstance(context, PinnedContext):

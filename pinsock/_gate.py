@@ -30,7 +30,7 @@ from _thread import RLock
 from time import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from pinsock._verify import Verdict, judge, refusal
+from pinsock._verify import Outcome, Verdict, judge, refusal
 from pinsock.exceptions import InvalidPolicyError, PinVerificationError
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ _get_options: Final = _ssl._SSLContext.options.__get__  # type: ignore[attr-defi
 _set_options: Final = _ssl._SSLContext.options.__set__  # type: ignore[attr-defined]
 _OP_NO_RENEGOTIATION: Final = int(ssl.OP_NO_RENEGOTIATION)
 _CERT_REQUIRED: Final = int(ssl.CERT_REQUIRED)
+
+_MATCHED: Final = Outcome.MATCHED
 
 #: After these a handshake that has not ended can go on.
 _CAN_GO_ON: Final = (
@@ -95,6 +97,13 @@ _INTERRUPTED: Final = PinVerificationError(
 )
 
 
+def log_verdict(verdict: Verdict) -> None:
+    # Most programs never come here, and logging takes a while to load.
+    from pinsock._records import log_verdict
+
+    log_verdict(verdict)
+
+
 def forbid_renegotiation(context: ssl.SSLContext) -> None:
     """In TLS 1.2 a peer could otherwise change its certificate after the check."""
     options = _get_options(context)
@@ -125,8 +134,10 @@ class Gate:
         "_failure",
         "_handshake",
         "_host",
+        "_interception",
         "_lock",
         "_look",
+        "_needs_chain",
         "_on_verdict",
         "_open",
         "_pins",
@@ -134,6 +145,7 @@ class Gate:
         "_server_side",
         "_shutdown",
         "_underneath",
+        "_unlisted_allowed",
         "_verified",
         "_watch",
         "_write",
@@ -147,18 +159,21 @@ class Gate:
     def __init__(
         self,
         context: ssl.SSLContext,
-        pins: PinSet,
+        pins: PinSet | None,
         on_verdict: Callable[[Verdict], object] | None,
         server_side: bool,
         host: str | None,
         *,
         look: bool,
         watch: Watch | None,
+        unlisted_allowed: bool = False,
+        interception: PinSet | None = None,
     ) -> None:
         """Take down what is to hold, before the C object copies its own part of the context.
 
         The caller then sets ``real`` to that object, and ``sock`` or ``outgoing``.
 
+        :param pins: ``None``: the policy lists none for the host.
         :param look: whether to judge the leaf as soon as it can be seen; over a socket that takes
             the context's ``watch``.
         """
@@ -167,18 +182,22 @@ class Gate:
         self._verified = verified = _get_verify_mode(context) == _CERT_REQUIRED
         if server_side:
             _refuse_server_settings(context, verified)
-        if not verified and pins.scope == "chain":
+        if not verified and pins is not None and pins.scope == "chain":
             raise InvalidPolicyError(
                 'scope="chain" matches certificates of the verified chain, and there is none '
                 "unless the context's verify_mode is ssl.CERT_REQUIRED; set it, or pin the peer's "
                 'own key with scope="leaf"'
             )
+        lenient = unlisted_allowed if pins is None else pins.lenient or interception is not None
         self._underneath = (
-            pins.lenient
+            lenient
             and verified
             and (server_side or (host is not None and _get_check_hostname(context)))
         )
         self._pins = pins
+        self._unlisted_allowed = unlisted_allowed
+        self._interception = interception
+        self._needs_chain = interception is not None or (pins is not None and pins.scope == "chain")
         self._on_verdict = on_verdict
         self._server_side = server_side
         self._host = host
@@ -293,7 +312,7 @@ class Gate:
         self._look = False  # once is enough
         self._failure = _INTERRUPTED
         try:
-            verdict = judge(self._pins, self._host, (leaf,), time(), self._underneath)
+            verdict = self._judge((leaf,), True)
             if verdict.allowed:
                 self._failure = None
             else:
@@ -311,21 +330,21 @@ class Gate:
     # --- the check --------------------------------------------------------------------------------
 
     def _check(self) -> None:
-        pins = self._pins
         real = self.real
         leaf = real.getpeercert(True)
         chain: Sequence[bytes] = () if leaf is None else (leaf,)
-        if leaf is not None and pins.scope == "chain":
+        if leaf is not None and self._needs_chain:
             # Empty in a resumed session, which has a leaf alone.
             verified = _chain(real.get_verified_chain())
             if verified and verified[0] == leaf:
                 chain = verified
         # A client's session may have been made when nothing was verified, and resuming it verifies
         # nothing.
-        underneath = self._underneath and (self._server_side or not real.session_reused)
-        verdict = judge(pins, self._host, chain, time(), underneath)
+        verdict = self._judge(chain, self._server_side or not real.session_reused)
         if not verdict.allowed:
             raise self._refused(verdict, chain)
+        if verdict.outcome is not _MATCHED:
+            log_verdict(verdict)
         if self._on_verdict is not None:
             try:
                 self._on_verdict(verdict)
@@ -334,6 +353,17 @@ class Gate:
                     f"on_verdict raised {type(error).__name__}, so the connection is refused"
                 ) from error
         self._let_pass(verdict)
+
+    def _judge(self, chain: Sequence[bytes], full: bool) -> Verdict:
+        return judge(
+            self._pins,
+            self._host,
+            chain,
+            time(),
+            full and self._underneath,
+            self._unlisted_allowed,
+            self._interception,
+        )
 
     def _let_pass(self, verdict: Verdict) -> None:
         real = self.real
@@ -374,6 +404,7 @@ class Gate:
             resumed=real.session_reused,
         )
         self._failure = error.again()  # one that is never raised keeps no traceback
+        log_verdict(verdict)
         if self._on_verdict is not None:
             try:
                 self._on_verdict(verdict)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import binascii
 import hashlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, cast
 
 from pinsock import _pure
@@ -235,6 +236,8 @@ class PinSet:
     :param on_expiry: what an expired set does: ``"refuse"`` all, or leave the peer ``"unpinned"``.
     :param report_only: report a mismatch, but do not refuse for it.
     :param note: for people; no meaning.
+    :param labels: what to call single pins of the set, in verdicts and records: by the pin or its
+        text.
 
     Raises InvalidPinError, which names the pin of the list that was wrong.
     """
@@ -243,15 +246,15 @@ class PinSet:
         "_certificate_count",
         "_certificate_pins",
         "_certificate_table",
-        "_key",
-        "_no_backup",
         "_spki_count",
         "_spki_pins",
         "_spki_table",
         "backup",
         "expires",
         "expires_at",
+        "labels",
         "lenient",
+        "no_backup",
         "note",
         "on_expiry",
         "pins",
@@ -275,10 +278,11 @@ class PinSet:
     _certificate_pins: tuple[Pin, ...]
     _certificate_table: bytes
     _certificate_count: int
+    labels: Mapping[Pin, str]
+    no_backup: bool
+    """Whether the set was said to have no backup on purpose (``backup=None``)."""
     lenient: bool
     """Whether it can let a connection through without a match."""
-    _no_backup: bool
-    _key: tuple[object, ...]
 
     def __init__(
         self,
@@ -290,6 +294,7 @@ class PinSet:
         on_expiry: OnExpiry = "refuse",
         report_only: bool = False,
         note: str = "",
+        labels: Mapping[Pin, str] | Mapping[str, str] | None = None,
     ) -> None:
         primary = _as_pins(pins, "pin")
         spare = () if backup is None else _as_pins(backup, "backup pin")
@@ -311,6 +316,7 @@ class PinSet:
         if not isinstance(note, str):
             raise InvalidPinError(f"note is a str, not {type(note).__name__}")
         when, expires_at = _as_expiry(expires)
+        named = _as_labels(labels, primary + spare) if labels else _NO_LABELS
         if len(primary) == 1 and not spare and backup is not None:
             warnings.warn(
                 "one pin and no backup: if that key is lost, every program that pins it is locked "
@@ -321,8 +327,8 @@ class PinSet:
             )
 
         everything = primary + spare
-        spki = tuple(pin for pin in everything if pin.kind == "spki")
         certificate = tuple(pin for pin in everything if pin.kind == "certificate")
+        spki = tuple(pin for pin in everything if pin.kind == "spki") if certificate else everything
         for name, value in (
             ("pins", primary),
             ("backup", spare),
@@ -332,8 +338,9 @@ class PinSet:
             ("on_expiry", on_expiry),
             ("report_only", report_only),
             ("note", note),
+            ("labels", named),
+            ("no_backup", backup is None),
             ("lenient", report_only or on_expiry == "unpinned"),
-            ("_no_backup", backup is None),
             ("_spki_pins", spki),
             ("_spki_table", b"".join(pin.digest for pin in spki)),
             ("_spki_count", len(spki)),
@@ -342,8 +349,6 @@ class PinSet:
             ("_certificate_count", len(certificate)),
         ):
             object.__setattr__(self, name, value)
-        key = (primary, spare, scope, when, on_expiry, report_only, note)
-        object.__setattr__(self, "_key", key)
 
     def match_certificate(self, der: bytes) -> Pin | None:
         """The pin, of any kind, that this certificate in DER matches, or ``None``.
@@ -372,7 +377,7 @@ class PinSet:
 
     def __repr__(self) -> str:
         words = [repr([str(pin) for pin in self.pins])]
-        if self._no_backup:
+        if self.no_backup:
             words.append("None")
         elif self.backup:
             words.append(repr([str(pin) for pin in self.backup]))
@@ -386,13 +391,28 @@ class PinSet:
             words.append("report_only=True")
         if self.note:
             words.append(f"note={self.note!r}")
+        if self.labels:
+            words.append(f"labels={ {str(pin): label for pin, label in self.labels.items()}!r}")
         return f"PinSet({', '.join(words)})"
 
+    def _key(self) -> tuple[object, ...]:
+        return (
+            self.pins,
+            self.backup,
+            self.scope,
+            self.expires,
+            self.on_expiry,
+            self.report_only,
+            self.note,
+            self.no_backup,
+            frozenset(self.labels.items()),
+        )
+
     def __eq__(self, other: object) -> bool:
-        return self._key == other._key if isinstance(other, PinSet) else NotImplemented
+        return self._key() == other._key() if isinstance(other, PinSet) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return hash(self._key())
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a PinSet is immutable; make another for a different {name}")
@@ -404,12 +424,13 @@ class PinSet:
         return _rebuild_set, (
             {
                 "pins": self.pins,
-                "backup": None if self._no_backup else self.backup,
+                "backup": None if self.no_backup else self.backup,
                 "scope": self.scope,
                 "expires": self.expires,
                 "on_expiry": self.on_expiry,
                 "report_only": self.report_only,
                 "note": self.note,
+                "labels": dict(self.labels),
             },
         )
 
@@ -595,6 +616,25 @@ def _as_pins(value: Pins, what: str) -> tuple[Pin, ...]:
             where = f"{what} {number} of {len(items)}: " if len(items) > 1 else f"{what}: "
             raise InvalidPinError(f"{where}{error}") from None
     return tuple(found)
+
+
+_NO_LABELS: Final[Mapping[Pin, str]] = MappingProxyType({})
+
+
+def _as_labels(
+    labels: Mapping[Pin, str] | Mapping[str, str], pins: tuple[Pin, ...]
+) -> Mapping[Pin, str]:
+    if not isinstance(labels, Mapping):
+        raise InvalidPinError(f"labels map pins to texts, and {type(labels).__name__} does not")
+    found = {}
+    for key, label in labels.items():
+        pin = key if isinstance(key, Pin) else Pin.parse(key)
+        if pin not in pins:
+            raise InvalidPinError(f"labels name {pin}, which is no pin of this set")
+        if not isinstance(label, str):
+            raise InvalidPinError(f"the label of {pin} is a str, not {type(label).__name__}")
+        found[pin] = label
+    return MappingProxyType(found)
 
 
 def _as_expiry(

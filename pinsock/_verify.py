@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pinsock._backend import find_spki
 from pinsock._pins import Pin, PinSet, sha256
+from pinsock._text import safe_text
 from pinsock.exceptions import InvalidCertificateError, PinMismatchError
 
 if TYPE_CHECKING:
@@ -29,10 +30,14 @@ class Outcome(enum.Enum):
     """A pin in use."""
     MATCHED_BACKUP = "matched-backup"
     """A backup pin: the peer has changed to the key that was kept aside."""
+    APPROVED_INTERCEPTION = "approved-interception"
+    """No pin, but the verified chain goes through the authority of an approved interceptor."""
     MISMATCH = "mismatch"
     """No pin, or no certificate at all."""
     EXPIRED = "expired"
     """The set of pins is past its date, whatever the peer showed."""
+    UNLISTED = "unlisted"
+    """The policy has no pins for the host."""
 
 
 class Verdict(NamedTuple):
@@ -52,6 +57,10 @@ class Verdict(NamedTuple):
     chain_pins: tuple[Pin | None, ...] = ()
     """Unless a pin matched: the spki pins of the certificates that were looked at, leaf first;
     ``None`` for one that is not DER."""
+    label: str | None = None
+    """What the policy calls the pin that matched."""
+    certificate: bytes | None = None
+    """The peer's own certificate in DER."""
 
 
 class PeerCertificate(NamedTuple):
@@ -70,46 +79,107 @@ _MATCHED_BACKUP = Outcome.MATCHED_BACKUP
 _verdict = Verdict._make  # from a tuple: the quicker way for what is made in each handshake
 
 
-def judge(
-    pins: PinSet, host: str | None, chain: Sequence[bytes], now: float, underneath: bool
+def judge(  # noqa: PLR0917 - in each handshake, where keywords cost
+    pins: PinSet | None,
+    host: str | None,
+    chain: Sequence[bytes],
+    now: float,
+    underneath: bool,
+    unlisted_allowed: bool = False,
+    interception: PinSet | None = None,
 ) -> Verdict:
     """The verdict on certificates in DER, leaf first.
 
-    :param chain: under leaf scope the peer's own certificate alone is looked at; under chain scope
-        all, which must be those of the *verified* chain.
+    :param pins: ``None``: the policy has none for this host.
+    :param chain: under leaf scope the pins are those of the peer's own certificate alone; under
+        chain scope, and for an interceptor, of all, which must be those of the *verified* chain.
     :param now: seconds since 1970-01-01 UTC.
     :param underneath: whether this connection went through normal verification: of the chain, and
         on a client of the host name.
+    :param interception: the pins of approved interceptors' authorities.
     """
-    matched = None
-    position = -1
-    for der in chain:
-        position += 1
-        try:
-            matched = pins.match_certificate(der)
-        except InvalidCertificateError:
-            matched = None  # not DER, so no pin is of it
-        if matched is not None or pins.scope == "leaf":
-            break
+    leaf = chain[0] if chain else None
+    allowed = leaf is not None and underneath
+    if pins is None:
+        return Verdict(
+            host,
+            Outcome.UNLISTED,
+            allowed and unlisted_allowed,
+            None,
+            None,
+            now,
+            _chain_pins(chain),
+            None,
+            leaf,
+        )
+    matched, position = _match(pins, chain if pins.scope == "chain" else chain[:1])
     expires_at = pins.expires_at
     expired = expires_at is not None and now >= expires_at
-    if matched is not None and not expired:
+    if matched is not None:
+        label = pins.labels.get(matched) if pins.labels else None
+        if expired:
+            return Verdict(
+                host,
+                Outcome.EXPIRED,
+                allowed and pins.on_expiry == "unpinned",
+                matched,
+                position,
+                now,
+                (),
+                label,
+                leaf,
+            )
         outcome = _MATCHED_BACKUP if matched in pins.backup else _MATCHED
-        return _verdict((host, outcome, True, matched, position, now, ()))
-    allowed = bool(chain) and underneath
+        return _verdict((host, outcome, True, matched, position, now, (), label, leaf))
     if expired:
         return Verdict(
             host,
             Outcome.EXPIRED,
             allowed and pins.on_expiry == "unpinned",
-            matched,
-            None if matched is None else position,
+            None,
+            None,
             now,
-            () if matched is not None else _chain_pins(chain),
+            _chain_pins(chain),
+            None,
+            leaf,
         )
+    if interception is not None and allowed:
+        matched, position = _match(interception, chain[1:])
+        if matched is not None:
+            return Verdict(
+                host,
+                Outcome.APPROVED_INTERCEPTION,
+                True,
+                matched,
+                position + 1,
+                now,
+                _chain_pins(chain),
+                None,
+                leaf,
+            )
     return Verdict(
-        host, Outcome.MISMATCH, allowed and pins.report_only, None, None, now, _chain_pins(chain)
+        host,
+        Outcome.MISMATCH,
+        allowed and pins.report_only,
+        None,
+        None,
+        now,
+        _chain_pins(chain),
+        None,
+        leaf,
     )
+
+
+def _match(pins: PinSet, chain: Sequence[bytes]) -> tuple[Pin | None, int]:
+    """The first certificate that one of the pins is of, and its place."""
+    for position, der in enumerate(chain):
+        try:
+            matched = pins.match_certificate(der)
+        except InvalidCertificateError:
+            continue  # not DER, so no pin is of it
+        if matched is not None:
+            return matched, position
+    return None, -1
 
 
 def _chain_pins(chain: Sequence[bytes]) -> tuple[Pin | None, ...]:
@@ -125,13 +195,12 @@ def _spki_pin(der: bytes) -> Pin | None:
 
 # --- the words of a refusal -----------------------------------------------------------------------
 
-_MAX_SUBJECT = 120
 _MAX_LISTED = 10
 
 
 def refusal(
     verdict: Verdict,
-    pins: PinSet,
+    pins: PinSet | None,
     chain: Sequence[bytes],
     *,
     peer: str,
@@ -147,11 +216,10 @@ def refusal(
     """
     listed = tuple(describe(der) for der in chain[:_MAX_LISTED])
     where = f"{verdict.host}: " if verdict.host else ""
-    if verdict.outcome is Outcome.EXPIRED and not chain:
-        headline = f"{where}the {peer} showed no certificate"
-    elif verdict.outcome is Outcome.EXPIRED:
-        when = pins.expires.isoformat() if pins.expires is not None else ""
-        headline = f"{where}the set of pins expired on {when}"
+    if verdict.outcome is Outcome.UNLISTED:
+        headline = f"{where}the policy has no pins for this host"
+    elif verdict.outcome is Outcome.EXPIRED and pins is not None and pins.expires is not None:
+        headline = f"{where}the set of pins expired on {pins.expires.isoformat()}"
     elif not chain:
         headline = f"{where}the {peer} showed no certificate, so no pin can match"
     else:
@@ -169,11 +237,12 @@ def refusal(
         ]
         if len(chain) > len(listed):
             lines.append(f"    ... and {len(chain) - len(listed)} more")
-    lines.append(f'  Pinned (scope "{pins.scope}"):')
-    named = [(pin, "") for pin in pins.pins] + [(pin, "  (backup)") for pin in pins.backup]
-    lines += [f"    {pin}{role}" for pin, role in named[:_MAX_LISTED]]
-    if len(named) > _MAX_LISTED:
-        lines.append(f"    ... and {len(named) - _MAX_LISTED} more")
+    if pins is not None:
+        lines.append(f'  Pinned (scope "{pins.scope}"):')
+        named = [(pin, "") for pin in pins.pins] + [(pin, "  (backup)") for pin in pins.backup]
+        lines += [f"    {pin}{role}" for pin, role in named[:_MAX_LISTED]]
+        if len(named) > _MAX_LISTED:
+            lines.append(f"    ... and {len(named) - _MAX_LISTED} more")
     lines += [
         f"  {hint}"
         for hint in _hints(verdict, pins, chain, listed, verified=verified, resumed=resumed)
@@ -190,7 +259,7 @@ def refusal(
 
 def _hints(
     verdict: Verdict,
-    pins: PinSet,
+    pins: PinSet | None,
     chain: Sequence[bytes],
     listed: Sequence[PeerCertificate],
     *,
@@ -198,30 +267,34 @@ def _hints(
     resumed: bool,
 ) -> list[str]:
     hints = []
+    if pins is None:
+        hints.append(
+            'Add the host to the policy; or let the policy say unlisted="allow", which lets a '
+            "connection through that was verified the normal way, by a full handshake under "
+            "CERT_REQUIRED, on a client with check_hostname."
+        )
+        return hints
     if verified and pins.scope == "leaf" and verdict.outcome is Outcome.MISMATCH:
-        for entry, der in zip(listed[1:], chain[1:], strict=False):
-            if judge(pins, None, (der,), 0.0, False).pin is not None:
-                hints.append(
-                    f"One of the pins is that of {entry.subject}, higher in the chain: use scope="
-                    f'"chain" if you mean to pin it.'
-                )
-                break
+        matched, position = _match(pins, chain[1 : len(listed)])
+        if matched is not None:
+            hints.append(
+                f"One of the pins is that of {listed[position + 1].subject}, higher in the chain: "
+                f'use scope="chain" if you mean to pin it.'
+            )
     if resumed and pins.scope == "chain":
         hints.append(
             "This session was resumed, and a resumed session has a leaf but no chain; connect "
             "without `session` to match a pin higher in the chain."
         )
-    lenient = (
-        pins.report_only if verdict.outcome is Outcome.MISMATCH else (pins.on_expiry == "unpinned")
-    )
-    if chain and lenient:
-        word = "report_only" if verdict.outcome is Outcome.MISMATCH else 'on_expiry="unpinned"'
+    expired = verdict.outcome is Outcome.EXPIRED
+    if chain and (pins.on_expiry == "unpinned" if expired else pins.report_only):
+        word = 'on_expiry="unpinned"' if expired else "report_only"
         hints.append(
             f"{word} did not apply: without a match a connection is let through only if it was "
             f"verified the normal way, by a full handshake under CERT_REQUIRED, on a client with "
             f"check_hostname."
         )
-    if verdict.outcome is Outcome.EXPIRED:
+    if expired:
         hints.append('Update the program\'s pins, or have it say on_expiry="unpinned".')
     else:
         hints.append(
@@ -244,10 +317,3 @@ def describe(der: bytes) -> PeerCertificate:
     except Exception:  # noqa: S110 - hostile bytes must never hide the mismatch itself
         pass
     return PeerCertificate(subject, not_after, _spki_pin(der))
-
-
-def safe_text(text: str) -> str:
-    """Escaped to printable ASCII and cut, so that it can neither forge lines nor flood a log."""
-    cut = text[: _MAX_SUBJECT + 1]
-    escaped = ascii(cut)[1:-1].replace("\\\\", "\\").replace("\\'", "'")
-    return escaped if len(text) <= _MAX_SUBJECT else f"{escaped[:_MAX_SUBJECT]}..."

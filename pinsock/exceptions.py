@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
     from pinsock._pins import PinSet
+    from pinsock._policy import Fault
     from pinsock._verify import PeerCertificate, Verdict
 
 __all__ = [
@@ -58,7 +59,12 @@ class InvalidPinError(PinsockError, ValueError):
 
 
 class InvalidPolicyError(PinsockError, ValueError):
-    """A policy, or a combination of pins and context, that could not hold what it promises."""
+    """A policy, or a combination of pins and context, that could not hold what it promises.
+
+    ``faults``: what is wrong in a policy file, each with its ``path``, ``host`` and ``message``.
+    """
+
+    faults: tuple[Fault, ...] = ()
 
 
 class InvalidCertificateError(PinsockError, ValueError):

@@ -444,15 +444,29 @@ def _rebuild_set(arguments: dict[str, Any]) -> PinSet:
 # --- texts ----------------------------------------------------------------------------------------
 
 
+class _Shown:
+    """A text that is shown only if something is wrong with it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __str__(self) -> str:
+        return _show(self._value)
+
+
 def _show(value: object) -> str:
     """What was given, safe to print: escaped, and cut after 80 characters."""
     text = ascii(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _check_length(length: int, what: str) -> None:
+def _check_length(length: int, what: str, shown: _Shown | None = None) -> None:
     if length == 32:
         return
+    if shown is not None:
+        what = f"{shown}: {what}"
     known = {
         16: "an MD5 digest has 16: that hash is broken",
         20: "a SHA-1 digest has 20: that hash is broken",
@@ -468,8 +482,17 @@ def _check_length(length: int, what: str) -> None:
 
 
 def _parse(text: str) -> Pin:
-    shown = _show(text)
-    if not text.isascii() or any(ord(c) < 32 or ord(c) == 127 for c in text):
+    if len(text) == 51 and text.startswith("sha256/"):
+        # The usual text, quickly: a policy can have many.  What is wrong with it is told below.
+        try:
+            digest = binascii.a2b_base64(text[7:], strict_mode=True)
+        except ValueError:
+            pass
+        else:
+            if binascii.b2a_base64(digest, newline=False) == text[7:].encode("ascii"):
+                return Pin("spki", digest)
+    shown = _Shown(text)
+    if not (text.isascii() and text.isprintable()):
         raise InvalidPinError(f"{shown}: a pin's text is printable ASCII, without line ends")
     if text != text.strip():
         raise InvalidPinError(f"{shown}: remove the white space around the pin")
@@ -503,7 +526,7 @@ def _parse(text: str) -> Pin:
         return _tlsa(text, shown)
     if _HEX_DIGITS.issuperset(text.replace(":", "")) and len(text.replace(":", "")) >= 32:
         plain = text.replace(":", "").upper()
-        _check_length(len(plain) // 2, f"{shown}: this hex")
+        _check_length(len(plain) // 2, "this hex", shown)
         pairs = ":".join(plain[i : i + 2] for i in range(0, 64, 2))
         raise InvalidPinError(
             f"{shown}: hex does not say what it is the digest of; write spki:{pairs} if it is of "
@@ -522,8 +545,8 @@ _BASE64_PREFIXES: Final[tuple[tuple[str, Kind], ...]] = (
 )
 
 
-def _base64(text: str, shown: str) -> bytes:
-    if text.strip() != text or any(c.isspace() for c in text):
+def _base64(text: str, shown: _Shown) -> bytes:
+    if " " in text:  # of white space, _parse has let no other through
         raise InvalidPinError(f"{shown}: remove the white space from the base64")
     if "-" in text or "_" in text:
         raise InvalidPinError(
@@ -540,7 +563,7 @@ def _base64(text: str, shown: str) -> bytes:
         raise InvalidPinError(
             f"{shown}: not base64 ({error}); 32 bytes are 44 characters, the last one ="
         ) from None
-    _check_length(len(digest), f"{shown}: this base64")
+    _check_length(len(digest), "this base64", shown)
     if binascii.b2a_base64(digest, newline=False).decode("ascii") != text:
         # RFC 4648, section 3.5: the bits that the last character has over must be zero.
         raise InvalidPinError(
@@ -550,15 +573,15 @@ def _base64(text: str, shown: str) -> bytes:
     return digest
 
 
-def _colon_hex(text: str, shown: str) -> bytes:
+def _colon_hex(text: str, shown: _Shown) -> bytes:
     pairs = text.split(":")
     if any(len(pair) != 2 or not _HEX_DIGITS.issuperset(pair) for pair in pairs):
         raise InvalidPinError(f"{shown}: after the kind come 32 pairs of hex digits, AA:BB:...")
-    _check_length(len(pairs), f"{shown}: this hex")
+    _check_length(len(pairs), "this hex", shown)
     return bytes.fromhex("".join(pairs))
 
 
-def _tlsa(text: str, shown: str) -> Pin:
+def _tlsa(text: str, shown: _Shown) -> Pin:
     usage, selector, matching, data = text.split(" ")
     if usage != "3":
         raise InvalidPinError(
@@ -578,7 +601,7 @@ def _tlsa(text: str, shown: str) -> Pin:
         )
     if not data or len(data) % 2 or not _HEX_DIGITS.issuperset(data):
         raise InvalidPinError(f"{shown}: after 3 {selector} 1 come 64 hex digits")
-    _check_length(len(data) // 2, f"{shown}: this hex")
+    _check_length(len(data) // 2, "this hex", shown)
     return Pin("spki" if selector == "1" else "certificate", bytes.fromhex(data))
 
 

@@ -7,12 +7,9 @@ A pattern is a host name, ``*.example.com`` (one label more, whatever it is) or 
 
 from __future__ import annotations
 
-import difflib
-import ipaddress
 import os
 import warnings
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, cast
 
@@ -45,8 +42,7 @@ def canonical_host(text: str) -> str:
     """
     if not isinstance(text, str):
         raise InvalidPolicyError(f"a host is a str, not {type(text).__name__}")
-    host = text if text.isascii() else _encoded(text)
-    host = host.lower()
+    host = (text if text.isascii() else _encoded(text)).lower()
     host = host.removesuffix(".")
     if ":" in host or host.startswith("["):
         return _ipv6(host, text)
@@ -88,6 +84,8 @@ def _encoded(text: str) -> str:
 
 
 def _ipv6(host: str, text: str) -> str:
+    import ipaddress
+
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     try:
@@ -123,7 +121,7 @@ def _ipv4(parts: list[str], text: str) -> str:
         raise InvalidPolicyError(
             f"{_shown(text)}: ends in a number, so it should be an IPv4 address, and is none"
         ) from None
-    return str(ipaddress.IPv4Address(bytes(numbers) + last.to_bytes(4 - len(numbers), "big")))
+    return ".".join(map(str, bytes(numbers) + last.to_bytes(4 - len(numbers), "big")))
 
 
 def _canonical_pattern(text: str) -> str:
@@ -157,7 +155,7 @@ class Fault(NamedTuple):
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}{f' ({self.host})' if self.host else ''}: {self.message}"
+        return f"{self.path}{f' ({safe_text(self.host)})' if self.host else ''}: {self.message}"
 
 
 class PinPolicy:
@@ -205,34 +203,37 @@ class PinPolicy:
             raise InvalidPolicyError("an empty policy would refuse every host; list one")
         if not sets:
             raise InvalidPolicyError("an empty policy would check nothing; list a host")
-        self.unlisted: Unlisted = unlisted
-        self.interception = _interception(interception)
-        self.interception_with_client_certificate = interception_with_client_certificate
-        self._exact: dict[str, PinSet] = {}
-        self._one: dict[str, PinSet] = {}
-        self._deep: dict[str, PinSet] = {}
+        canonical: dict[str, PinSet] = {}
         for pattern, pins in sets.items():
             if not isinstance(pins, PinSet):
                 raise InvalidPolicyError(
                     f"{_shown(str(pattern))}: a PinSet is expected, not {type(pins).__name__}"
                 )
-            if not self._add(_canonical_pattern(pattern), pins):
+            name = _canonical_pattern(pattern)
+            if name in canonical:
                 raise InvalidPolicyError(
                     f"{_shown(pattern)}: this host is listed twice; hosts are compared without "
                     f"regard to case, a trailing dot or spelling"
                 )
+            canonical[name] = pins
+        self._fill(
+            canonical, unlisted, _interception(interception), interception_with_client_certificate
+        )
 
-    def _add(self, pattern: str, pins: PinSet) -> bool:
-        if pattern.startswith("**."):
-            table, key = self._deep, pattern[3:]
-        elif pattern.startswith("*."):
-            table, key = self._one, pattern[2:]
-        else:
-            table, key = self._exact, pattern
-        if key in table:
-            return False
-        table[key] = pins
-        return True
+    def _fill(
+        self,
+        sets: Mapping[str, PinSet],
+        unlisted: Unlisted,
+        interception: PinSet | None,
+        with_certificate: bool,
+    ) -> None:
+        """With patterns that are canonical."""
+        self.unlisted: Unlisted = unlisted
+        self.interception = interception
+        self.interception_with_client_certificate = with_certificate
+        self._exact = {host: pins for host, pins in sets.items() if host[0] != "*"}
+        self._one = {host[2:]: pins for host, pins in sets.items() if host[:2] == "*."}
+        self._deep = {host[3:]: pins for host, pins in sets.items() if host[:3] == "**."}
 
     def match(self, host: str) -> PinSet | None:
         """The set of the pattern that wins for ``host``, or ``None``.  Raises InvalidPolicyError
@@ -278,7 +279,12 @@ class PinPolicy:
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> PinPolicy:
         """Read a policy from a TOML file, once.  Raises InvalidPolicyError and OSError."""
-        return cls.from_toml(_read(Path(path)))
+        try:
+            return cls.from_toml(_read(path))
+        except InvalidPolicyError as error:
+            named = InvalidPolicyError(f"{os.fspath(path)}: {error}")
+            named.faults = error.faults
+            raise named from None
 
     @classmethod
     def from_toml(cls, text: str) -> PinPolicy:
@@ -332,6 +338,8 @@ class _Reader:
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
+        #: By pattern: the first entry that has it.
+        self.places: dict[str, str] = {}
 
     def fault(self, path: str, message: str, host: str = "") -> None:
         self.faults.append(Fault(path, host, message))
@@ -343,6 +351,8 @@ class _Reader:
             return
         for key in table:
             if key not in known:
+                import difflib
+
                 near = difflib.get_close_matches(key, known, 1)
                 hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
                 self.fault(f"{path}{safe_text(key)}", f"this key is not known{hint}", host)
@@ -378,7 +388,7 @@ class _Reader:
             return None
         before = len(self.faults)
         host, pattern = entry.get("host"), ""
-        shown = safe_text(host) if isinstance(host, str) else ""
+        shown = host if isinstance(host, str) else ""
         if host is None:
             self.fault(f"{path}.host", "is missing")
         else:
@@ -386,6 +396,10 @@ class _Reader:
                 pattern = _canonical_pattern(cast("str", host))
             except InvalidPolicyError as error:
                 self.fault(f"{path}.host", str(error), shown)
+            else:
+                first = self.places.setdefault(pattern, path)
+                if first is not path:
+                    self.fault(f"{path}.host", f"this host is listed already, in {first}", shown)
         self.check_keys(entry, _ENTRY_KEYS, f"{path}.", shown)
         labels: dict[Pin, str] = {}
         if "pins" in entry:
@@ -421,18 +435,10 @@ def _from_document(document: Mapping[str, Any]) -> PinPolicy:
         reader.fault("pin", "a list of tables is expected: [[pin]]")
         entries = []
     sets: dict[str, PinSet] = {}
-    places: dict[str, int] = {}
     for number, entry in enumerate(entries):
         read = reader.entry(entry, f"pin[{number}]")
-        if read is None:
-            continue
-        pattern, pins = read
-        if pattern in sets:
-            reader.fault(
-                f"pin[{number}].host", f"listed already, in pin[{places[pattern]}]", pattern
-            )
-            continue
-        sets[pattern], places[pattern] = pins, number
+        if read is not None:
+            sets[read[0]] = read[1]
     unlisted = document.get("unlisted", "refuse")
     if unlisted not in ("refuse", "allow"):
         reader.fault("unlisted", 'is "refuse" or "allow"')
@@ -457,12 +463,9 @@ def _from_document(document: Mapping[str, Any]) -> PinPolicy:
         error = InvalidPolicyError(f"{len(reader.faults)} faults in the policy:\n{lines}")
         error.faults = tuple(reader.faults)
         raise error
-    return PinPolicy(
-        sets,
-        unlisted=unlisted,
-        interception=approved,
-        interception_with_client_certificate=with_certificate,
-    )
+    policy = PinPolicy.__new__(PinPolicy)
+    policy._fill(sets, unlisted, _interception(approved), with_certificate)
+    return policy
 
 
 def _check_number(document: Mapping[str, Any], found: int, reader: _Reader) -> None:
@@ -525,14 +528,15 @@ def _toml_string(text: str) -> str:
     )
 
 
-def _read(path: Path) -> str:
-    data = path.read_bytes()
+def _read(path: str | os.PathLike[str]) -> str:
+    with open(path, "rb") as file:
+        data = file.read()
     if not data.strip():
-        raise InvalidPolicyError(f"{path}: the file is empty")
+        raise InvalidPolicyError("the file is empty")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidPolicyError(f"{path}: TOML is UTF-8, and byte {error.start} is not") from None
+        raise InvalidPolicyError(f"TOML is UTF-8, and byte {error.start} is not") from None
 
 
 # --- a policy that follows its file ---------------------------------------------------------------
@@ -554,7 +558,7 @@ class PolicyFile:
     def __init__(
         self, path: str | os.PathLike[str], *, clock: Callable[[], float] = monotonic
     ) -> None:
-        self.path = Path(path)
+        self.path = os.fspath(path)
         self._clock = clock
         signature = self._signature()
         self._policy = self._load()
@@ -593,14 +597,9 @@ class PolicyFile:
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
     def _load(self) -> PinPolicy:
-        try:
-            with warnings.catch_warnings():  # on a connection nobody reads them; lint tells
-                warnings.simplefilter("ignore", PinWarning)
-                return PinPolicy.from_file(self.path)
-        except InvalidPolicyError as error:
-            named = InvalidPolicyError(f"{self.path}: {error}")
-            named.faults = error.faults
-            raise named from None
+        with warnings.catch_warnings():  # on a connection nobody reads them; lint tells
+            warnings.simplefilter("ignore", PinWarning)
+            return PinPolicy.from_file(self.path)
 
     def _look(self) -> None:
         try:

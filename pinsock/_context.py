@@ -396,7 +396,8 @@ def pin_context(
         raise TypeError(
             f"pin_context takes an ssl.SSLContext, not {type(context).__module__}."
             f"{type(context).__qualname__}: a class of another library could go around the check. "
-            f"Make a PinnedContext, or an ssl.SSLContext, with the same settings"
+            f"Make a PinnedContext, or an ssl.SSLContext, with the same settings; and where ssl is "
+            f"monkey-patched, do that before pinsock is imported"
         )
     for name in ("sslsocket_class", "sslobject_class"):
         if name in vars(context):
@@ -569,7 +570,6 @@ def _prove_once() -> None:
 def _sends_hello(write: Callable[[], object]) -> bool:
     """Whether a write of application data asks for the server's half of the handshake first."""
     try:
-        write()
+        return write() == 0  # gevent says so
     except ssl.SSLWantReadError:
         return True
-    return False

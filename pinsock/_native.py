@@ -5,10 +5,13 @@ from __future__ import annotations
 from pinsock._ffi import lib
 from pinsock.exceptions import certificate_fault
 
-_find_spki = lib.pinsock_find_spki_packed
+#: ``locate(der, size)``: ``offset << 31 | length`` of the SubjectPublicKeyInfo; below 0 if
+#: :func:`find_spki` raises.  This and the next are the builtins themselves: a Python function
+#: around each would cost as much again.
+locate = lib.pinsock_find_spki_packed
 
 #: ``find_digest(table, rows, digest)``: the row of 32 bytes that equals ``digest``, or -1, in
-#: constant time.  The builtin itself: a Python function around it would cost as much again.
+#: constant time.
 find_digest = lib.pinsock_find_digest
 
 
@@ -18,7 +21,7 @@ def find_spki(der: bytes) -> bytes:
     Raises InvalidCertificateError for all that is not DER on the way to the key.
     """
     size = len(der)
-    packed = _find_spki(der, size)
+    packed = locate(der, size)
     if packed < 0:  # csrc/spki.h says how a refusal is packed
         raise certificate_fault(-packed & 0xFF, -packed >> 8 & 0xFF, -packed >> 16, size)
     offset = packed >> 31

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, cast
 
 from pinsock import _pure
-from pinsock._backend import find_digest, find_spki
+from pinsock._backend import find_digest, find_spki, locate
 from pinsock.exceptions import InvalidCertificateError, InvalidPinError, PinWarning
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class Pin:
         _check_length(len(digest), "the digest")
         if digest == _DIGEST_OF_NOTHING:
             raise InvalidPinError(
-                "this is the SHA-256 digest of no bytes at all, so the tool that made it was given "
+                "this is the SHA-256 digest of no bytes at all (47DEQpj8... in base64, e3b0c442... "
+                "in hex), so the tool that made it was given "
                 "an empty input and failed without saying so; make the pin again, for example with "
                 "Pin.from_certificate"
             )
@@ -152,7 +153,7 @@ class Pin:
                 f"not a certificate signing request in DER ({len(der)} bytes, wrong at byte "
                 f"{fault.offset}); the form is that of `openssl req -new`"
             ) from None
-        if not _signature_may_be_good(der):
+        if not _signature_may_be_good(der, spki):
             raise InvalidCertificateError(
                 "the request's signature is not that of its own key: the file is damaged or was "
                 "tampered with; make the request again"
@@ -303,7 +304,8 @@ class PinSet:
                 "an empty set of pins would refuse everything or check nothing; give at least one "
                 "pin, or use an ssl.SSLContext where you do not want to pin"
             )
-        both = [pin for pin in spare if pin in primary]
+        digests = {pin.digest for pin in primary}
+        both = [pin for pin in spare if pin.digest in digests]
         if both:
             raise InvalidPinError(
                 f"{both[0]} is given as a pin and as a backup; a backup is the pin of another key, "
@@ -359,13 +361,18 @@ class PinSet:
         if type(der) is not bytes:
             der = _as_bytes(der)
         if self._spki_count:
-            spki = find_spki(der)
-            if len(spki) <= _PIECE:  # sha256(), without its frame
+            # find_spki() and sha256(), without their frames: this runs in each handshake.
+            packed = locate(der, len(der))
+            if packed < 0:
+                find_spki(der)  # raises
+            start = packed >> 31
+            length = packed & 0x7FFFFFFF
+            if length <= _PIECE:
                 state = _new_hash()
-                state.update(spki)
+                state.update(der[start : start + length])
                 digest = state.digest()
             else:
-                digest = sha256(spki)
+                digest = sha256(der[start : start + length])
             row = find_digest(self._spki_table, self._spki_count, digest)
             if row >= 0:
                 return self._spki_pins[row]
@@ -532,6 +539,11 @@ def _parse(text: str) -> Pin:
             f"{shown}: hex does not say what it is the digest of; write spki:{pairs} if it is of "
             f"the public key, certificate:{pairs} if it is of the whole certificate (what openssl "
             f"and browsers show as SHA-256 fingerprint)"
+        )
+    if len(text) == 44 and text.endswith("="):
+        raise InvalidPinError(
+            f"{shown}: base64 alone does not say what it is of; write sha256/{text} if it is the "
+            f"digest of the public key, cert-sha256/{text} if it is of the whole certificate"
         )
     raise InvalidPinError(
         f"{shown}: not the text of a pin; the usual one is sha256/ and 44 characters of base64, as "
@@ -720,6 +732,7 @@ _PRIVATE_KEY_LABELS: Final = (
     "PRIVATE KEY",
     "RSA PRIVATE KEY",
     "EC PRIVATE KEY",
+    "DSA PRIVATE KEY",
     "ENCRYPTED PRIVATE KEY",
 )
 
@@ -743,9 +756,11 @@ def _der(data: bytes | str, labels: tuple[str, ...], what: str) -> bytes:
     blocks = list(_pem_blocks(text))
     wanted = [body for label, body in blocks if label in labels]
     if len(wanted) == 1:
+        if wanted[0].startswith("Proc-Type: 4,ENCRYPTED"):  # RFC 1421, section 4.6.1.1
+            raise InvalidCertificateError(f"{_ENCRYPTED}; {_INSTEAD}")
         try:
             return binascii.a2b_base64("".join(wanted[0].split()), strict_mode=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise InvalidCertificateError(
                 f"the PEM block of the {what} is not base64 ({error}); the file is damaged"
             ) from None
@@ -754,7 +769,12 @@ def _der(data: bytes | str, labels: tuple[str, ...], what: str) -> bytes:
             f"{len(wanted)} blocks of a {what} in one PEM text, and a pin is of one; give the one "
             f"that you mean (in a server's chain file the first is its own)"
         )
-    present = ", ".join(sorted({_show(label)[1:-1] for label, _ in blocks})) or "no block at all"
+    if not blocks:
+        raise InvalidCertificateError(
+            f"this text is no PEM, which has a line -----BEGIN {labels[0]}-----; give what is in "
+            f"the file of the {what}, not its name"
+        )
+    present = ", ".join(sorted({_show(label)[1:-1] for label, _ in blocks}))
     raise InvalidCertificateError(f"no {what} in this PEM text, which has {present}")
 
 
@@ -790,7 +810,9 @@ def _csr_spki(der: bytes) -> bytes:
     if end != len(der):
         raise _pure.DerError(0, end)
     position, info_end = read(der, position, end, sequence)
-    _, position = read(der, position, info_end, _pure.INTEGER)
+    if der[position : position + 3] != b"\x02\x01\x00":  # version v1(0), and there is no other
+        raise _pure.DerError(0, position)
+    position += 3
     _, start = read(der, position, info_end, sequence)
     _, stop = read(der, start, info_end, sequence)
     _, position = read(der, info_end, end, sequence)
@@ -801,13 +823,17 @@ def _csr_spki(der: bytes) -> bytes:
     return der[start:stop]
 
 
-def _signature_may_be_good(der: bytes) -> bool:
+def _signature_may_be_good(der: bytes, spki: bytes) -> bool:
     from cryptography import exceptions, x509
 
     try:
         return x509.load_der_x509_csr(der).is_signature_valid
-    except (ValueError, TypeError, exceptions.UnsupportedAlgorithm):
-        return True  # a key of a type that cryptography does not know
+    except exceptions.UnsupportedAlgorithm:
+        return True
+    except (ValueError, TypeError):
+        # A damaged key, unless it is of a kind that cryptography does not read.
+        algorithm, end = _pure.read_header(spki, _contents(spki), len(spki), _pure.SEQUENCE)
+        return not _has_one_encoding(spki[algorithm:end])
 
 
 #: Algorithms whose public keys have one usual encoding, by the DER of their object identifiers.
@@ -824,6 +850,30 @@ _OBJECT_IDENTIFIER: Final = 0x06
 _OCTET_STRING: Final = 0x04
 
 
+def _contents(der: bytes) -> int:
+    return _pure.read_header(der, 0, len(der), _pure.SEQUENCE)[0]
+
+
+def _has_one_encoding(algorithm: bytes) -> bool:
+    """Whether keys with this AlgorithmIdentifier (its contents) have one usual encoding."""
+    _, parameters = _pure.read_header(algorithm, 0, len(algorithm), _OBJECT_IDENTIFIER)
+    identifier, rest = algorithm[:parameters], algorithm[parameters:]
+    if identifier == _RSA:
+        return rest == b"\x05\x00"
+    if identifier == _EC:
+        return rest[:1] == bytes([_OBJECT_IDENTIFIER])  # a named curve
+    return identifier in _WITHOUT_PARAMETERS and not rest
+
+
+_ENCRYPTED: Final = (
+    "the private key is encrypted, and how its public key is encoded cannot be seen from outside"
+)
+_INSTEAD: Final = (
+    "take the pin from the key's certificate (Pin.from_certificate) or CSR (Pin.from_csr: "
+    "`openssl req -new -key KEY`)"
+)
+
+
 def _public_half(der: bytes) -> bytes:
     """The SubjectPublicKeyInfo of an unencrypted private key, if there is no doubt what it is."""
     try:
@@ -834,10 +884,7 @@ def _public_half(der: bytes) -> bytes:
             f"(RFC 8017) or EC key (RFC 5915)"
         ) from None
     if doubt:
-        raise InvalidCertificateError(
-            f"{doubt}; take the pin from the key's certificate (Pin.from_certificate) or CSR "
-            f"(Pin.from_csr: `openssl req -new -key KEY`)"
-        )
+        raise InvalidCertificateError(f"{doubt}; {_INSTEAD}")
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
@@ -854,24 +901,29 @@ def _doubt(der: bytes) -> str:
     """Why the encoding of the public key cannot be told, or ``""``."""
     read = _pure.read_header
     start, end = read(der, 0, len(der), _pure.SEQUENCE)
-    if der[start] == _pure.SEQUENCE:
-        return "the private key is encrypted, and how its public key is encoded cannot be seen"
+    if der[start] == _pure.SEQUENCE:  # EncryptedPrivateKeyInfo
+        _, position = read(der, start, end, _pure.SEQUENCE)
+        read(der, position, end, _OCTET_STRING)
+        return _ENCRYPTED
     _, position = read(der, start, end, _pure.INTEGER)
-    if der[position] == _pure.INTEGER:  # RSAPrivateKey
-        return ""
+    if der[position] == _pure.INTEGER:
+        # Version and eight numbers are an RSAPrivateKey (RFC 8017, A.1.2); DSA keys have five.
+        numbers = 0
+        while position < end:
+            _, position = read(der, position, end, _pure.INTEGER)
+            numbers += 1
+        return "" if numbers == 8 else _AMBIGUOUS
     if der[position] == _OCTET_STRING:  # ECPrivateKey
         return _doubt_of_ec(der, None)
     algorithm, algorithm_end = read(der, position, end, _pure.SEQUENCE)
+    inner, inner_end = read(der, algorithm_end, end, _OCTET_STRING)
     _, parameters = read(der, algorithm, algorithm_end, _OBJECT_IDENTIFIER)
-    identifier = der[algorithm:parameters]
-    if identifier == _RSA and der[parameters:algorithm_end] == b"\x05\x00":
-        return ""
-    if identifier in _WITHOUT_PARAMETERS and parameters == algorithm_end:
-        return ""
-    if identifier == _EC:
-        inner, inner_end = read(der, algorithm_end, end, _OCTET_STRING)
+    if der[algorithm:parameters] == _EC:
         return _doubt_of_ec(der[inner:inner_end], der[parameters:algorithm_end])
-    return "the public key of this kind of private key can be encoded in more than one way"
+    return "" if _has_one_encoding(der[algorithm:algorithm_end]) else _AMBIGUOUS
+
+
+_AMBIGUOUS: Final = "the public key of this kind of private key can be encoded in more than one way"
 
 
 def _doubt_of_ec(der: bytes, parameters: bytes | None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hmac import compare_digest
 
-from pinsock.exceptions import certificate_fault
+from pinsock.exceptions import InvalidCertificateError, certificate_fault
 
 _TRUNCATED = 1
 _UNEXPECTED_TAG = 2
@@ -78,11 +78,8 @@ def read_header(der: bytes, position: int, end: int, tag: int) -> tuple[int, int
     return start, start + length
 
 
-def find_spki(der: bytes) -> bytes:
-    """The raw DER SubjectPublicKeyInfo of a DER certificate (RFC 5280, section 4.1).
-
-    Raises InvalidCertificateError for all that is not DER on the way to the key.
-    """
+def _walk(der: bytes) -> tuple[int, int]:
+    """Where the SubjectPublicKeyInfo begins and ends."""
     size = len(der)
     if size > _MAX:
         raise certificate_fault(_TOO_LARGE, _CERTIFICATE, 0, size)
@@ -108,7 +105,25 @@ def find_spki(der: bytes) -> bytes:
             raise DerError(_TRAILING_BYTES, end)
     except DerError as fault:
         raise certificate_fault(fault.status, field, fault.offset, size) from None
-    return der[position:spki_end]
+    return position, spki_end
+
+
+def find_spki(der: bytes) -> bytes:
+    """The raw DER SubjectPublicKeyInfo of a DER certificate (RFC 5280, section 4.1).
+
+    Raises InvalidCertificateError for all that is not DER on the way to the key.
+    """
+    start, end = _walk(der)
+    return der[start:end]
+
+
+def locate(der: bytes, size: int) -> int:  # noqa: ARG001 - as the C function, which needs it
+    """``offset << 31 | length`` of the SubjectPublicKeyInfo; below 0 if :func:`find_spki` raises."""
+    try:
+        start, end = _walk(der)
+    except InvalidCertificateError:
+        return -1
+    return start << 31 | (end - start)
 
 
 def find_digest(table: bytes, rows: int, digest: bytes) -> int:

@@ -83,7 +83,10 @@ class InvalidCertificateError(PinsockError, ValueError):
     def __str__(self) -> str:
         if self.field is None:
             return self.reason
-        return f"{self.reason}: read as {self.field}, at byte {self.offset}"
+        return (
+            f"{self.reason}: read as {self.field}, at byte {self.offset}; get the certificate "
+            f"anew, or if it is in another form, `openssl x509 -outform DER` writes this one"
+        )
 
 
 def certificate_fault(status: int, field: int, offset: int, size: int) -> InvalidCertificateError:

@@ -172,7 +172,6 @@ pinsock_spki pinsock_find_spki(const uint8_t *der, size_t size)
         return r.result;
     }
     found = r.result;
-    found.field = PINSOCK_SUBJECT_PUBLIC_KEY_INFO;
 
     /* The key is found; the rest says that this is a certificate, whole. */
     r.position = tbs_end;

@@ -364,7 +364,8 @@ class PinSet:
             # find_spki() and sha256(), without their frames: this runs in each handshake.
             packed = locate(der, len(der))
             if packed < 0:
-                find_spki(der)  # raises
+                find_spki(der)  # raises, and says why
+                return None
             start = packed >> 31
             length = packed & 0x7FFFFFFF
             if length <= _PIECE:
@@ -496,7 +497,10 @@ def _parse(text: str) -> Pin:
         except ValueError:
             pass
         else:
-            if binascii.b2a_base64(digest, newline=False) == text[7:].encode("ascii"):
+            if (
+                len(digest) == 32
+                and binascii.b2a_base64(digest, newline=False) == text[7:].encode()
+            ):
                 return Pin("spki", digest)
     shown = _Shown(text)
     if not (text.isascii() and text.isprintable()):
@@ -771,8 +775,8 @@ def _der(data: bytes | str, labels: tuple[str, ...], what: str) -> bytes:
         )
     if not blocks:
         raise InvalidCertificateError(
-            f"this text is no PEM, which has a line -----BEGIN {labels[0]}-----; give what is in "
-            f"the file of the {what}, not its name"
+            f"no {what} in this text: it has no whole block from -----BEGIN {labels[0]}----- to "
+            f"-----END; give all that is in the file, and not the file's name"
         )
     present = ", ".join(sorted({_show(label)[1:-1] for label, _ in blocks}))
     raise InvalidCertificateError(f"no {what} in this PEM text, which has {present}")
@@ -832,8 +836,11 @@ def _signature_may_be_good(der: bytes, spki: bytes) -> bool:
         return True
     except (ValueError, TypeError):
         # A damaged key, unless it is of a kind that cryptography does not read.
-        algorithm, end = _pure.read_header(spki, _contents(spki), len(spki), _pure.SEQUENCE)
-        return not _has_one_encoding(spki[algorithm:end])
+        try:
+            algorithm, end = _pure.read_header(spki, _contents(spki), len(spki), _pure.SEQUENCE)
+            return not _has_one_encoding(spki[algorithm:end])
+        except _pure.DerError:
+            return False
 
 
 #: Algorithms whose public keys have one usual encoding, by the DER of their object identifiers.

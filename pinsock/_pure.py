@@ -118,7 +118,7 @@ def find_spki(der: bytes) -> bytes:
 
 
 def locate(der: bytes, size: int) -> int:  # noqa: ARG001 - as the C function, which needs it
-    """``offset << 31 | length`` of the SubjectPublicKeyInfo; below 0 if :func:`find_spki` raises."""
+    """``offset << 31 | length`` of the SubjectPublicKeyInfo; below 0 where find_spki raises."""
     try:
         start, end = _walk(der)
     except InvalidCertificateError:

@@ -30,6 +30,7 @@ except ImportError:  # Windows, where only the lines of one process are kept apa
 __all__ = ["RecordLog", "log_verdict"]
 
 _logger: Final = logging.getLogger("pinsock")
+_logger.addHandler(logging.NullHandler())  # what a program does not ask for is not printed
 
 #: How many different repeated verdicts are remembered at once.
 _MOST_KEYS: Final = 1024

@@ -96,7 +96,7 @@ def test_the_sdist_holds_all_that_a_build_and_its_tests_need(built: Built) -> No
     with TarFile.open(built.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"pyproject.toml", "setup.py", "README.md", "CHANGELOG.md", "LICENSE"}
-    for folder in ("csrc", "pinsock", "tests", "benchmarks"):
+    for folder in ("csrc", "pinsock", "tests", "benchmarks", "examples"):
         files = [path for path in (PROJECT / folder).rglob("*") if path.is_file()]
         wanted |= {path.relative_to(PROJECT).as_posix() for path in files}
     wanted = {name for name in wanted if not name.endswith((".so", ".pyc"))}

@@ -24,6 +24,7 @@ from pinsock.exceptions import InvalidPinError, InvalidPolicyError, PinsockError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pinsock._gate import Special
     from pinsock._pins import Pins
     from pinsock._verify import Verdict
 
@@ -238,14 +239,13 @@ class PinnedContext(_SSLContext):
         self._sends_certificate = True
         super().load_cert_chain(certfile, keyfile, password)
 
-    def _rule(
+    def _resolved(
         self, server_side: bool, host: str | None
-    ) -> tuple[PinSet | None, bool, PinSet | None]:
-        """What holds for a connection that is wrapped now: pins, whether none are needed, and the
-        approved interceptors."""
+    ) -> tuple[PinSet | None, Special | None]:
+        """What holds for a connection that is wrapped now, as :class:`Gate` takes it."""
         pins = self._pins
         if isinstance(pins, PinSet):
-            return pins, False, None
+            return pins, None
         if server_side:
             raise TypeError(
                 "a policy maps hosts to pins, and a server's clients have no host; give the "
@@ -261,21 +261,22 @@ class PinnedContext(_SSLContext):
         interception = policy.interception
         if self._sends_certificate and not policy.interception_with_client_certificate:
             interception = None  # the interceptor would get the certificate as well
-        return listed, policy.unlisted == "allow", interception
+        unlisted_allowed = policy.unlisted == "allow"
+        if listed is not None and interception is None:
+            return listed, None
+        return listed, (unlisted_allowed, interception)
 
-    def _may_look(self, pins: PinSet | None, interception: PinSet | None) -> bool:
+    def _may_look(self, pins: PinSet | None, special: Special | None) -> bool:
         if self._early_verdict == "off":
             return False
         if pins is not None and pins.scope == "chain":
             return self._cannot_look("the pins have scope chain, and the look sees the leaf alone")
-        if interception is not None:
+        if special is not None and special[1] is not None:
             return self._cannot_look("an interceptor is approved, and the look sees the leaf alone")
         return True
 
-    def _watch_for(
-        self, pins: PinSet | None, interception: PinSet | None, server_side: bool
-    ) -> Watch | None:
-        if server_side or not self._may_look(pins, interception):
+    def _watch_for(self, pins: PinSet | None, special: Special | None) -> Watch | None:
+        if not self._may_look(pins, special):
             return None
         if not self._sends_certificate and self._early_verdict != "require":
             return None  # there is nothing to hold back
@@ -301,18 +302,10 @@ class PinnedContext(_SSLContext):
         owner: Any = None,
         session: ssl.SSLSession | None = None,
     ) -> Gate:
-        pins, unlisted_allowed, interception = self._rule(server_side, server_hostname)
-        watch = self._watch_for(pins, interception, server_side)
+        pins, special = self._resolved(server_side, server_hostname)
+        watch = None if server_side else self._watch_for(pins, special)
         gate = Gate(
-            self,
-            pins,
-            self.on_verdict,
-            server_side,
-            server_hostname,
-            look=False,
-            watch=watch,
-            unlisted_allowed=unlisted_allowed,
-            interception=interception,
+            self, pins, special, self.on_verdict, server_side, server_hostname, False, watch
         )
         # OpenSSL copies the callback, if one is set, when the C object is made.
         with nullcontext() if watch is None else watch.on(self):
@@ -334,19 +327,14 @@ class PinnedContext(_SSLContext):
         owner: Any = None,
         session: ssl.SSLSession | None = None,
     ) -> Gate:
-        pins, unlisted_allowed, interception = self._rule(server_side, server_hostname)
-        look = not server_side and self._may_look(pins, interception)
-        gate = Gate(
-            self,
-            pins,
-            self.on_verdict,
-            server_side,
-            server_hostname,
-            look=look,
-            watch=None,
-            unlisted_allowed=unlisted_allowed,
-            interception=interception,
-        )
+        pins: PinSet | None
+        special = None
+        if isinstance(self._pins, PinSet):  # without another frame
+            pins = self._pins
+        else:
+            pins, special = self._resolved(server_side, server_hostname)
+        look = not server_side and self._may_look(pins, special)
+        gate = Gate(self, pins, special, self.on_verdict, server_side, server_hostname, look, None)
         gate.real = _wrap_bio_in_c(
             self, incoming, outgoing, server_side, server_hostname, owner=owner, session=session
         )

@@ -28,7 +28,7 @@ import errno
 import ssl
 from _thread import RLock
 from time import time
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast
 
 from pinsock._verify import Outcome, Verdict, judge, refusal
 from pinsock.exceptions import InvalidPolicyError, PinVerificationError
@@ -40,7 +40,11 @@ if TYPE_CHECKING:
     from pinsock._early import Watch
     from pinsock._pins import PinSet
 
-__all__ = ["Gate", "NotConnected", "forbid_renegotiation"]
+__all__ = ["Gate", "NotConnected", "Special", "forbid_renegotiation"]
+
+#: What a policy says beside the pins of a host: whether unlisted hosts are allowed, and the pins of
+#: approved interceptors.
+Special: TypeAlias = "tuple[bool, PinSet | None]"
 
 _DER: Final = _ssl.ENCODING_DER
 _SHUT_RDWR: Final = 2
@@ -125,6 +129,15 @@ def _refuse_server_settings(context: ssl.SSLContext, verified: bool) -> None:
         )
 
 
+def _special_needs(pins: PinSet | None, special: Special | None) -> tuple[bool, bool]:
+    """Whether a connection can be let through without a match, and whether it takes the chain."""
+    unlisted_allowed, interception = special or (False, None)
+    if pins is None:
+        return unlisted_allowed, False
+    approved = interception is not None
+    return pins.lenient or approved, pins.scope == "chain" or approved
+
+
 class Gate:
     """Stands in for ``_ssl._SSLSocket`` until the verdict; see the module's docstring."""
 
@@ -134,7 +147,6 @@ class Gate:
         "_failure",
         "_handshake",
         "_host",
-        "_interception",
         "_lock",
         "_look",
         "_needs_chain",
@@ -144,8 +156,8 @@ class Gate:
         "_read",
         "_server_side",
         "_shutdown",
+        "_special",
         "_underneath",
-        "_unlisted_allowed",
         "_verified",
         "_watch",
         "_write",
@@ -156,24 +168,23 @@ class Gate:
         "verdict",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - in each handshake, where keywords cost
         self,
         context: ssl.SSLContext,
         pins: PinSet | None,
+        special: Special | None,
         on_verdict: Callable[[Verdict], object] | None,
         server_side: bool,
         host: str | None,
-        *,
         look: bool,
         watch: Watch | None,
-        unlisted_allowed: bool = False,
-        interception: PinSet | None = None,
     ) -> None:
         """Take down what is to hold, before the C object copies its own part of the context.
 
         The caller then sets ``real`` to that object, and ``sock`` or ``outgoing``.
 
         :param pins: ``None``: the policy lists none for the host.
+        :param special: what a policy says beside them.
         :param look: whether to judge the leaf as soon as it can be seen; over a socket that takes
             the context's ``watch``.
         """
@@ -188,16 +199,18 @@ class Gate:
                 "unless the context's verify_mode is ssl.CERT_REQUIRED; set it, or pin the peer's "
                 'own key with scope="leaf"'
             )
-        lenient = unlisted_allowed if pins is None else pins.lenient or interception is not None
+        if special is None and pins is not None:
+            lenient = pins.lenient
+            self._needs_chain = pins.scope == "chain"
+        else:
+            lenient, self._needs_chain = _special_needs(pins, special)
         self._underneath = (
             lenient
             and verified
             and (server_side or (host is not None and _get_check_hostname(context)))
         )
         self._pins = pins
-        self._unlisted_allowed = unlisted_allowed
-        self._interception = interception
-        self._needs_chain = interception is not None or (pins is not None and pins.scope == "chain")
+        self._special = special
         self._on_verdict = on_verdict
         self._server_side = server_side
         self._host = host
@@ -340,7 +353,12 @@ class Gate:
                 chain = verified
         # A client's session may have been made when nothing was verified, and resuming it verifies
         # nothing.
-        verdict = self._judge(chain, self._server_side or not real.session_reused)
+        full = self._server_side or not real.session_reused
+        if self._special is None:  # _judge(), without its frame
+            underneath = full and self._underneath
+            verdict = judge(self._pins, self._host, chain, time(), underneath)
+        else:
+            verdict = self._judge(chain, full)
         if not verdict.allowed:
             raise self._refused(verdict, chain)
         if verdict.outcome is not _MATCHED:
@@ -355,15 +373,10 @@ class Gate:
         self._let_pass(verdict)
 
     def _judge(self, chain: Sequence[bytes], full: bool) -> Verdict:
-        return judge(
-            self._pins,
-            self._host,
-            chain,
-            time(),
-            full and self._underneath,
-            self._unlisted_allowed,
-            self._interception,
-        )
+        underneath = full and self._underneath
+        if self._special is None:
+            return judge(self._pins, self._host, chain, time(), underneath)
+        return judge(self._pins, self._host, chain, time(), underneath, *self._special)
 
     def _let_pass(self, verdict: Verdict) -> None:
         real = self.real

@@ -240,12 +240,9 @@ class PinnedContext(_SSLContext):
         super().load_cert_chain(certfile, keyfile, password)
 
     def _resolved(
-        self, server_side: bool, host: str | None
+        self, pins: PinPolicy | PolicyFile, server_side: bool, host: str | None
     ) -> tuple[PinSet | None, Special | None]:
-        """What holds for a connection that is wrapped now, as :class:`Gate` takes it."""
-        pins = self._pins
-        if isinstance(pins, PinSet):
-            return pins, None
+        """What a policy says of a connection that is wrapped now, as :class:`Gate` takes it."""
         if server_side:
             raise TypeError(
                 "a policy maps hosts to pins, and a server's clients have no host; give the "
@@ -302,7 +299,12 @@ class PinnedContext(_SSLContext):
         owner: Any = None,
         session: ssl.SSLSession | None = None,
     ) -> Gate:
-        pins, special = self._resolved(server_side, server_hostname)
+        pinning = self._pins  # read once: another thread may assign to it
+        pins: PinSet | None
+        if isinstance(pinning, PinSet):
+            pins, special = pinning, None
+        else:
+            pins, special = self._resolved(pinning, server_side, server_hostname)
         watch = None if server_side else self._watch_for(pins, special)
         gate = Gate(
             self, pins, special, self.on_verdict, server_side, server_hostname, False, watch
@@ -327,12 +329,12 @@ class PinnedContext(_SSLContext):
         owner: Any = None,
         session: ssl.SSLSession | None = None,
     ) -> Gate:
+        pinning = self._pins  # read once: another thread may assign to it
         pins: PinSet | None
-        special = None
-        if isinstance(self._pins, PinSet):  # without another frame
-            pins = self._pins
+        if isinstance(pinning, PinSet):
+            pins, special = pinning, None
         else:
-            pins, special = self._resolved(server_side, server_hostname)
+            pins, special = self._resolved(pinning, server_side, server_hostname)
         look = not server_side and self._may_look(pins, special)
         gate = Gate(self, pins, special, self.on_verdict, server_side, server_hostname, look, None)
         gate.real = _wrap_bio_in_c(

@@ -146,11 +146,15 @@ class World:
     def close(self) -> None:
         self._listener.close()
 
+    def _with_pins(self, text: str) -> str:
+        return text.replace(IN_USE, str(self.server.pin)).replace(BACKUP, str(self.backup.pin))
+
     def run(self, block: Block, **names: Any) -> dict[str, Any]:
         """Run a block, and give the names that it has made."""
-        code = block.text.replace(IN_USE, str(self.server.pin))
-        code = code.replace(BACKUP, str(self.backup.pin))
-        names = {"pins": self.pins, "pinsock": pinsock} | names
+        code = self._with_pins(block.text)
+        (toml,) = (block.text for block in BLOCKS if block.language == "toml")
+        Path("pins.toml").write_text(self._with_pins(toml), "ascii")
+        names = {"pins": self.pins, "other_pins": self.pins, "pinsock": pinsock} | names
         exec(compile(code, f"README.md, {block.heading}", "exec"), names)  # noqa: S102 - our README
         return names
 
@@ -225,6 +229,9 @@ class Recipe(NamedTuple):
 
 
 RECIPES = [
+    Recipe("Many hosts", b"hello\n", "b'hello\\n'\n"),
+    Recipe("Changes while the program runs", b"hello\n", "b'hello\\n' 2026 key\n"),
+    Recipe("Records and the log", b"hello\n", ""),
     Recipe("The shortest example", b"hello\n", "b'hello\\n' Outcome.MATCHED\n"),
     Recipe("A socket that is connected already", b"hello\n", "b'hello\\n'\n"),
     Recipe("asyncio", b"hello\n", "b'hello\\n'\n"),

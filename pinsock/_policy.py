@@ -108,6 +108,8 @@ def _ipv4(parts: list[str], text: str) -> str:
     """As inet_aton: one to four numbers, in base 10, 8 (0...) or 16 (0x...), the last one filling
     what is left of the four bytes."""
     try:
+        if not all(map(_is_number, parts)):
+            raise ValueError
         numbers = [
             int(part[2:] or "0", 16)
             if part.startswith("0x")
@@ -297,7 +299,7 @@ class PinPolicy:
 
         try:
             document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # a TOMLDecodeError says its line
             raise InvalidPolicyError(f"not TOML: {error}") from None
         return _from_document(document)
 

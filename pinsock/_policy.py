@@ -111,7 +111,7 @@ def _ipv4(parts: list[str], text: str) -> str:
         if not all(map(_is_number, parts)):
             raise ValueError
         numbers = [
-            int(part[2:] or "0", 16)
+            int(part[2:], 16)
             if part.startswith("0x")
             else int(part, 8 if part[0] == "0" else 10)
             for part in parts

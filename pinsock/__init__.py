@@ -17,6 +17,7 @@ from pinsock._context import (
 from pinsock._pins import Pin, PinSet
 from pinsock._policy import PinPolicy, PolicyFile
 from pinsock._verify import Outcome, PeerCertificate, Verdict
+from pinsock._version import __version__
 from pinsock.exceptions import (
     InvalidCertificateError,
     InvalidPinError,
@@ -26,8 +27,6 @@ from pinsock.exceptions import (
     PinVerificationError,
     PinWarning,
 )
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BACKEND",

@@ -15,7 +15,7 @@ import weakref
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 
-from pinsock._early import Watch
+from pinsock._early import obstacle, watching
 from pinsock._gate import Gate, NotConnected, forbid_renegotiation
 from pinsock._pins import Pin, PinSet
 from pinsock._policy import PinPolicy, PolicyFile
@@ -53,6 +53,7 @@ _wrap_bio_in_c = _ssl._SSLContext._wrap_bio  # type: ignore[attr-defined]  # not
 class PinnedSocket(_SSLSocket):
     """An ``ssl.SSLSocket`` that passes no application byte before the peer's key has matched."""
 
+    _context: ssl.SSLContext
     _sslobj: Any
     _pin_gate: Gate | None = None
 
@@ -82,9 +83,25 @@ class PinnedSocket(_SSLSocket):
     def connect_ex(self, addr: Any) -> int:
         return cast("int", self._connect(super().connect_ex, addr))
 
+    @classmethod
+    def _create(cls, *arguments: Any, **named: Any) -> Self:
+        created: Self = super()._create(*arguments, **named)  # type: ignore[misc]
+        created._wait_for_connection()
+        return created
+
+    def _wait_for_connection(self) -> None:
+        if self._sslobj is None:
+            self._sslobj = NotConnected(self._context)
+
+    def accept(self) -> tuple[PinnedSocket, Any]:
+        if isinstance(self._sslobj, NotConnected):
+            self._context = self._sslobj.context  # whatever was done to it since
+        return cast("tuple[PinnedSocket, Any]", super().accept())
+
     def _connect(self, connect: Callable[[Any], Any], addr: Any) -> Any:
         waiting = self._sslobj
         if isinstance(waiting, NotConnected):
+            self._context = waiting.context
             self._sslobj = None  # ssl takes this for a socket that may connect
         try:
             return connect(addr)
@@ -148,7 +165,6 @@ class PinnedContext(_SSLContext):
     sslobject_class = PinnedSSLObject
 
     _early_verdict: EarlyVerdict = "auto"
-    _watch: Watch
     #: Whether a client certificate is, or may be, loaded.
     _sends_certificate: bool
     on_verdict: Callable[[Verdict], object] | None
@@ -225,8 +241,8 @@ class PinnedContext(_SSLContext):
             server_hostname=server_hostname,
             session=session,
         )
-        if isinstance(wrapped, PinnedSocket) and wrapped._sslobj is None:
-            wrapped._sslobj = NotConnected()
+        if isinstance(wrapped, PinnedSocket):  # gevent's are not made by _create()
+            wrapped._wait_for_connection()
         return wrapped  # type: ignore[return-value]  # sslsocket_class, or eventlet's own
 
     def load_cert_chain(
@@ -272,16 +288,13 @@ class PinnedContext(_SSLContext):
             return self._cannot_look("an interceptor is approved, and the look sees the leaf alone")
         return True
 
-    def _watch_for(self, pins: PinSet | None, special: Special | None) -> Watch | None:
+    def _may_watch(self, pins: PinSet | None, special: Special | None) -> bool:
         if not self._may_look(pins, special):
-            return None
+            return False
         if not self._sends_certificate and self._early_verdict != "require":
-            return None  # there is nothing to hold back
-        obstacle = Watch.obstacle(self)
-        if obstacle is not None:
-            self._cannot_look(obstacle)
-            return None
-        return self._watch
+            return False  # there is nothing to hold back
+        reason = obstacle(self)
+        return reason is None or self._cannot_look(reason)
 
     def _cannot_look(self, reason: str) -> bool:
         if self._early_verdict == "require":
@@ -305,12 +318,21 @@ class PinnedContext(_SSLContext):
             pins, special = pinning, None
         else:
             pins, special = self._resolved(pinning, server_side, server_hostname)
-        watch = None if server_side else self._watch_for(pins, special)
+        watch = not server_side and self._may_watch(pins, special)
+        required = self._early_verdict == "require"
         gate = Gate(
-            self, pins, special, self.on_verdict, server_side, server_hostname, False, watch
+            self,
+            pins,
+            special,
+            self.on_verdict,
+            server_side,
+            server_hostname,
+            False,
+            watch,
+            required,
         )
         # OpenSSL copies the callback, if one is set, when the C object is made.
-        with nullcontext() if watch is None else watch.on(self):
+        with watching(self) if watch else nullcontext():
             gate.real = _wrap_socket_in_c(
                 self, sock, server_side, server_hostname, owner=owner, session=session
             )
@@ -336,7 +358,7 @@ class PinnedContext(_SSLContext):
         else:
             pins, special = self._resolved(pinning, server_side, server_hostname)
         look = not server_side and self._may_look(pins, special)
-        gate = Gate(self, pins, special, self.on_verdict, server_side, server_hostname, look, None)
+        gate = Gate(self, pins, special, self.on_verdict, server_side, server_hostname, look, False)
         gate.real = _wrap_bio_in_c(
             self, incoming, outgoing, server_side, server_hostname, owner=owner, session=session
         )
@@ -480,7 +502,6 @@ def _pin(
     vars(context).update(
         _pins=pin_set,
         on_verdict=on_verdict,
-        _watch=Watch(),
         # ssl does not tell whether a certificate was loaded before.
         _sends_certificate=type(context) is not PinnedContext,
     )
@@ -498,9 +519,35 @@ def _as_pinning(pins: Pinning) -> PinPolicy | PolicyFile | PinSet:
 
 
 @functools.lru_cache(maxsize=16)
+def _kept(pins: PinPolicy | PolicyFile | PinSet) -> tuple[PinnedContext, tuple[object, ...]]:
+    context = create_default_context(pins)
+    return context, _settings(context)
+
+
+def _settings(context: PinnedContext) -> tuple[object, ...]:
+    """What somebody could have changed on a context that he was handed with his connection."""
+    return (
+        context.pins,
+        context.on_verdict,
+        context.early_verdict,
+        context.verify_mode,
+        context.check_hostname,
+        context.verify_flags,
+        context.options,
+        context.minimum_version,
+        context.maximum_version,
+        context._sends_certificate,
+        tuple(context.cert_store_stats().items()),
+    )
+
+
 def _kept_context(pins: PinPolicy | PolicyFile | PinSet) -> PinnedContext:
     """Kept for the pins that made it: loading the trust store takes tens of milliseconds."""
-    return create_default_context(pins)
+    context, settings = _kept(pins)
+    if _settings(context) != settings:
+        _kept.cache_clear()
+        context, _ = _kept(pins)
+    return context
 
 
 def _context_for(pins: Pinning, context: ssl.SSLContext | None) -> PinnedContext:
@@ -531,9 +578,7 @@ def _prove_once() -> None:
     """
     with_pins = PinnedContext.__new__(PinnedContext)
     some_pins = PinSet([Pin("spki", bytes(32))], backup=None)
-    vars(with_pins).update(
-        _pins=some_pins, on_verdict=None, _watch=Watch(), _sends_certificate=False
-    )
+    vars(with_pins).update(_pins=some_pins, on_verdict=None, _sends_certificate=False)
 
     near, far = socket.socketpair()
     with near, far:

@@ -15,12 +15,13 @@ import _ssl
 from _thread import allocate_lock, get_ident
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
 
-__all__ = ["Watch", "leaf_of_message"]
+__all__ = ["leaf_of_message", "obstacle", "watching"]
 
 _HANDSHAKE: Final = 22  # ContentType, RFC 8446, section 5.1
 _CERTIFICATE: Final = 11  # HandshakeType, RFC 8446, section 4
@@ -85,45 +86,46 @@ def leaf_of_message(message: bytes, version: int) -> bytes | None:
     return message[start:end]
 
 
-class Watch:
-    """The message callback of one context: set just while a handshake that needs it is in flight,
-    since it costs something on each record."""
+def obstacle(context: ssl.SSLContext) -> str | None:
+    """Why the message callback of a context cannot be set, if so."""
+    if _callback is None:
+        return "this Python's ssl contexts have no _msg_callback"
+    if _callback.__get__(context) not in (None, _on_message):
+        return "another message callback is set on the context (_msg_callback)"
+    return None
 
-    __slots__ = ("_lock", "_number")
 
-    def __init__(self) -> None:
-        self._lock = allocate_lock()
-        self._number = 0
+#: By context: how many handshakes are in flight that need its callback.
+_watched: Final[WeakKeyDictionary[ssl.SSLContext, int]] = WeakKeyDictionary()
+_lock: Final = allocate_lock()
 
-    @staticmethod
-    def obstacle(context: ssl.SSLContext) -> str | None:
-        """Why it cannot be set, if so."""
-        if _callback is None:
-            return "this Python's ssl contexts have no _msg_callback"
-        if _callback.__get__(context) not in (None, _on_message):
-            return "another message callback is set on the context (_msg_callback)"
-        return None
 
-    @contextmanager
-    def on(self, context: ssl.SSLContext, watcher: Watcher | None = None) -> Iterator[None]:
-        """Within: the callback is set, and what this thread's handshake receives is shown to
-        ``watcher``."""
-        thread = get_ident()
-        outer = _in_flight.get(thread)  # in a signal handler there may be one
-        with self._lock:
-            self._number += 1
-            if self._number == 1 and self.obstacle(context) is None:
-                _callback.__set__(context, _on_message)
-        if watcher is not None:
-            _in_flight[thread] = watcher
-        try:
-            yield
-        finally:
-            if outer is not None:
-                _in_flight[thread] = outer
-            else:
-                _in_flight.pop(thread, None)
-            with self._lock:
-                self._number -= 1
-                if self._number == 0 and _callback.__get__(context) is _on_message:
-                    _callback.__set__(context, None)
+@contextmanager
+def watching(context: ssl.SSLContext, watcher: Watcher | None = None) -> Iterator[None]:
+    """Within: the callback is set, and what this thread's handshake receives is shown to
+    ``watcher``.
+
+    Just while a handshake is in flight, since it costs something on each record.
+    """
+    thread = get_ident()
+    outer = _in_flight.get(thread)  # in a signal handler there may be one
+    with _lock:
+        number = _watched.get(context, 0)
+        _watched[context] = number + 1
+        if not number and obstacle(context) is None:
+            _callback.__set__(context, _on_message)
+    if watcher is not None:
+        _in_flight[thread] = watcher
+    try:
+        yield
+    finally:
+        if outer is not None:
+            _in_flight[thread] = outer
+        else:
+            _in_flight.pop(thread, None)
+        with _lock:
+            number = _watched.pop(context) - 1
+            if number:
+                _watched[context] = number
+            elif _callback is not None and _callback.__get__(context) is _on_message:
+                _callback.__set__(context, None)

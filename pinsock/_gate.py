@@ -30,6 +30,7 @@ from _thread import RLock
 from time import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast
 
+from pinsock._early import obstacle, watching
 from pinsock._verify import Outcome, Verdict, judge, refusal
 from pinsock.exceptions import InvalidPolicyError, PinVerificationError
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     import weakref
     from collections.abc import Callable, Sequence
 
-    from pinsock._early import Watch
     from pinsock._pins import PinSet
 
 __all__ = ["Gate", "NotConnected", "Special", "forbid_renegotiation"]
@@ -143,6 +143,7 @@ class Gate:
 
     __slots__ = (
         "_busy",
+        "_drain",
         "_early",
         "_failure",
         "_handshake",
@@ -154,6 +155,7 @@ class Gate:
         "_open",
         "_pins",
         "_read",
+        "_required",
         "_server_side",
         "_shutdown",
         "_special",
@@ -177,7 +179,8 @@ class Gate:
         server_side: bool,
         host: str | None,
         look: bool,
-        watch: Watch | None,
+        watch: bool,
+        required: bool = False,
     ) -> None:
         """Take down what is to hold, before the C object copies its own part of the context.
 
@@ -185,8 +188,9 @@ class Gate:
 
         :param pins: ``None``: the policy lists none for the host.
         :param special: what a policy says beside them.
-        :param look: whether to judge the leaf as soon as it can be seen; over a socket that takes
-            the context's ``watch``.
+        :param look: whether to judge the leaf as soon as it can be seen, over BIOs.
+        :param watch: the same over a socket, by the context's message callback.
+        :param required: whether a handshake without it must not begin.
         """
         if not _get_options(context) & _OP_NO_RENEGOTIATION:
             forbid_renegotiation(context)
@@ -216,9 +220,11 @@ class Gate:
         self._host = host
         self._lock = RLock()
         self._watch = watch
+        self._required = required
         self._look = look
         #: What the early look refused, and the certificate that it saw.
         self._early: tuple[Verdict, bytes] | None = None
+        self._drain = True
         self._busy = False
         self._open = False
         self._failure: PinVerificationError | None = None
@@ -248,10 +254,10 @@ class Gate:
                 return  # by another thread, for which this one waited
             try:
                 self._busy = self.begun = True
-                if self._watch is None:
-                    self.real.do_handshake()
+                if self._watch:
+                    self._watched_handshake()
                 else:
-                    self._watched_handshake(self._watch)
+                    self.real.do_handshake()
                 self._failure = _INTERRUPTED
                 self._check()
             except BaseException as error:
@@ -274,7 +280,13 @@ class Gate:
                     f"the check failed with {type(error).__name__}, so the connection is refused"
                 ) from error
         elif isinstance(error, OSError):
-            self._cut()  # TLS ended it; an alert may be on its way out of a BIO
+            self._cut()
+            # An alert may be on its way out of a BIO, and it may leave.
+            self._drain = False
+            self._failed_with(
+                "the handshake of this connection failed before, so its peer was never checked; "
+                "make a new connection"
+            )
 
     def read(self, *arguments: Any) -> Any:
         self.do_handshake()
@@ -298,11 +310,15 @@ class Gate:
             if self._early is not None:
                 raise self._refused_early() from None
 
-    def _watched_handshake(self, watch: Watch) -> None:
+    def _watched_handshake(self) -> None:
         """Over a socket: within, ``see_leaf`` or ``see_compressed`` may be called."""
         real = self.real
+        context = real.context  # not always the first one: sock.context can be set
+        reason = obstacle(context) if self._required else None
+        if reason is not None:
+            raise InvalidPolicyError(f'early_verdict="require" cannot be kept: {reason}')
         try:
-            with watch.on(real.context, self):
+            with watching(context, self):
                 real.do_handshake()
         except Exception:
             # EPIPE and the like: the connection was shut down under OpenSSL's feet.
@@ -364,12 +380,7 @@ class Gate:
         if verdict.outcome is not _MATCHED:
             log_verdict(verdict)
         if self._on_verdict is not None:
-            try:
-                self._on_verdict(verdict)
-            except Exception as error:
-                raise self._failed_with(
-                    f"on_verdict raised {type(error).__name__}, so the connection is refused"
-                ) from error
+            self._tell_or_refuse(verdict)
         self._let_pass(verdict)
 
     def _judge(self, chain: Sequence[bytes], full: bool) -> Verdict:
@@ -418,12 +429,27 @@ class Gate:
         )
         self._failure = error.again()  # one that is never raised keeps no traceback
         log_verdict(verdict)
+        error.__cause__ = self._tell(verdict)  # shown with the refusal, which stands
+        return error
+
+    def _tell_or_refuse(self, verdict: Verdict) -> None:
+        raised = self._tell(verdict)
+        if raised is not None:
+            try:
+                raise self._failed_with(
+                    f"on_verdict raised {type(raised).__name__}, so the connection is refused"
+                ) from raised
+            finally:
+                del raised  # which has this frame in its traceback's reach
+
+    def _tell(self, verdict: Verdict) -> Exception | None:
+        """Call ``on_verdict``, and give what it raised."""
         if self._on_verdict is not None:
             try:
                 self._on_verdict(verdict)
             except Exception as raised:
-                error.__cause__ = raised  # shown with the refusal, which stands
-        return error
+                return raised
+        return None
 
     def _failed_with(self, message: str) -> PinVerificationError:
         error = PinVerificationError(message, host=self._host)
@@ -432,7 +458,7 @@ class Gate:
 
     def _cut(self) -> None:
         """Make the connection dead on the wire, in both directions."""
-        if self._failure is not None and self.outgoing is not None:
+        if self._drain and self._failure is not None and self.outgoing is not None:
             # In TLS 1.3 the client's certificate and Finished are still in there.
             self.outgoing.read()
         sock = None if self.sock is None else self.sock()
@@ -457,11 +483,6 @@ class Gate:
 
     @context.setter
     def context(self, context: ssl.SSLContext) -> None:
-        if self._watch is not None:
-            raise InvalidPolicyError(
-                "the context of a client that shows a certificate cannot be changed before the "
-                "handshake: the early look at the server's key is tied to it"
-            )
         self.real.context = context  # for SNI; the pins stay those of the first context
 
     @property
@@ -517,7 +538,7 @@ class NotConnected:
     the socket in a way that ``ssl`` does not notice would send in the clear.
     """
 
-    __slots__ = ()
+    __slots__ = ("context",)
 
     _NOTHING: ClassVar = {
         "cipher": None,
@@ -533,6 +554,10 @@ class NotConnected:
 
     session = None
     session_reused = None
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        #: The one that the socket was wrapped with, which stays.
+        object.__setattr__(self, "context", context)
 
     def __setattr__(self, name: str, value: object) -> None:
         if name != "session":  # ssl.SSLSocket keeps it for when it connects

@@ -111,9 +111,7 @@ def _ipv4(parts: list[str], text: str) -> str:
         if not all(map(_is_number, parts)):
             raise ValueError
         numbers = [
-            int(part[2:], 16)
-            if part.startswith("0x")
-            else int(part, 8 if part[0] == "0" else 10)
+            int(part, 0) if part.startswith("0x") else int(part, 8 if part[0] == "0" else 10)
             for part in parts
         ]
         last = numbers.pop()

@@ -17,7 +17,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pinsock._text import safe_text
-from pinsock._verify import Outcome, Verdict
+from pinsock._verify import Outcome, Verdict, describe
+from pinsock._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,8 +226,7 @@ _CLOEXEC: Final[int] = getattr(os, "O_CLOEXEC", 0)
 
 
 def _line(verdict: Verdict, repeats: int) -> bytes:
-    from pinsock import __version__
-
+    certificate = verdict.certificate
     record: dict[str, Any] = {
         "time": datetime.fromtimestamp(verdict.time, UTC).isoformat(timespec="milliseconds"),
         "host": verdict.host,
@@ -235,20 +235,8 @@ def _line(verdict: Verdict, repeats: int) -> bytes:
         "pin": None if verdict.pin is None else str(verdict.pin),
         "label": verdict.label,
         "chain_pins": [None if pin is None else str(pin) for pin in verdict.chain_pins] or None,
-        "not_after": _not_after(verdict.certificate),
+        "not_after": certificate and describe(certificate).not_after,
         "version": __version__,
         "repeats": repeats,
     }
     return json.dumps(record).encode("ascii") + b"\n"
-
-
-def _not_after(certificate: bytes | None) -> str | None:
-    if certificate is None:
-        return None
-    try:
-        from cryptography import x509
-
-        parsed = x509.load_der_x509_certificate(certificate)
-        return parsed.not_valid_after_utc.isoformat()
-    except Exception:  # whatever the peer put there, the record is written
-        return None

@@ -9,7 +9,10 @@ underneath.
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import warnings
+from _thread import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
 from pinsock._backend import find_spki
@@ -18,9 +21,9 @@ from pinsock._text import safe_text
 from pinsock.exceptions import InvalidCertificateError, PinMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["Outcome", "PeerCertificate", "Verdict", "judge", "refusal"]
+__all__ = ["Outcome", "PeerCertificate", "Verdict", "describe", "judge", "refusal"]
 
 
 class Outcome(enum.Enum):
@@ -218,10 +221,10 @@ def refusal(
     where = f"{verdict.host}: " if verdict.host else ""
     if verdict.outcome is Outcome.UNLISTED:
         headline = f"{where}the policy has no pins for this host"
-    elif verdict.outcome is Outcome.EXPIRED and pins is not None and pins.expires is not None:
-        headline = f"{where}the set of pins expired on {pins.expires.isoformat()}"
     elif not chain:
         headline = f"{where}the {peer} showed no certificate, so no pin can match"
+    elif verdict.outcome is Outcome.EXPIRED and pins is not None and pins.expires is not None:
+        headline = f"{where}the set of pins expired on {pins.expires.isoformat()}"
     else:
         headline = f"{where}the {peer}'s public key is none of the pinned ones"
     headline += "; refused before any application data passed"
@@ -308,12 +311,22 @@ def _hints(
 def describe(der: bytes) -> PeerCertificate:
     """A certificate in words that are safe to print, whatever the peer put into it."""
     subject, not_after = "(subject cannot be read)", "(date cannot be read)"
-    try:
+    # Hostile bytes must never hide the mismatch itself.
+    with contextlib.suppress(Exception), _no_warnings():
         from cryptography import x509
 
         certificate = x509.load_der_x509_certificate(der)
         not_after = certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
         subject = safe_text(certificate.subject.rfc4514_string()) or "(no subject)"
-    except Exception:  # noqa: S110 - hostile bytes must never hide the mismatch itself
-        pass
     return PeerCertificate(subject, not_after, _spki_pin(der))
+
+
+_warnings_lock = RLock()
+
+
+@contextlib.contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Of what ``cryptography`` finds odd in a certificate: that is the peer's affair."""
+    with _warnings_lock, warnings.catch_warnings():  # which is not made for several threads
+        warnings.simplefilter("ignore")
+        yield

@@ -519,7 +519,9 @@ def _as_pinning(pins: Pinning) -> PinPolicy | PolicyFile | PinSet:
 
 
 @functools.lru_cache(maxsize=16)
-def _kept(pins: PinPolicy | PolicyFile | PinSet) -> tuple[PinnedContext, tuple[object, ...]]:
+def _kept_context(
+    pins: PinPolicy | PolicyFile | PinSet,
+) -> tuple[PinnedContext, tuple[object, ...]]:
     context = create_default_context(pins)
     return context, _settings(context)
 
@@ -541,19 +543,19 @@ def _settings(context: PinnedContext) -> tuple[object, ...]:
     )
 
 
-def _kept_context(pins: PinPolicy | PolicyFile | PinSet) -> PinnedContext:
+def _unchanged_context(pins: PinPolicy | PolicyFile | PinSet) -> PinnedContext:
     """Kept for the pins that made it: loading the trust store takes tens of milliseconds."""
-    context, settings = _kept(pins)
+    context, settings = _kept_context(pins)
     if _settings(context) != settings:
-        _kept.cache_clear()
-        context, _ = _kept(pins)
+        _kept_context.cache_clear()
+        context, _ = _kept_context(pins)
     return context
 
 
 def _context_for(pins: Pinning, context: ssl.SSLContext | None) -> PinnedContext:
     pin_set = _as_pinning(pins)
     if context is None:
-        return _kept_context(pin_set)
+        return _unchanged_context(pin_set)
     if not isinstance(context, PinnedContext):
         return pin_context(context, pin_set)
     if context.pins != pin_set:

@@ -308,7 +308,7 @@ class Gate:
         if chain:
             self.see_leaf(chain[0].public_bytes(_DER))
             if self._early is not None:
-                raise self._refused_early() from None
+                raise self._refused_early()
 
     def _watched_handshake(self) -> None:
         """Over a socket: within, ``see_leaf`` or ``see_compressed`` may be called."""
@@ -323,7 +323,7 @@ class Gate:
         except Exception:
             # EPIPE and the like: the connection was shut down under OpenSSL's feet.
             if self._failure is not None:
-                raise self._refused_early() from None
+                raise self._refused_early()  # noqa: B904 - it says itself what is shown with it
             raise
         if self._failure is not None:
             raise self._refused_early()
@@ -332,7 +332,13 @@ class Gate:
         if self._early is None:
             return (self._failure or _INTERRUPTED).again()
         verdict, leaf = self._early
-        return self._refused(verdict, (leaf,))
+        error = self._refused(verdict, (leaf,))
+        # That OpenSSL then found the connection shut is of no interest.
+        error.__suppress_context__ = True
+        try:
+            return error
+        finally:
+            del error
 
     def is_of(self, conn: object) -> bool:
         return conn is self.real.owner or (self.sock is not None and conn is self.sock())
@@ -429,8 +435,11 @@ class Gate:
         )
         self._failure = error.again()  # one that is never raised keeps no traceback
         log_verdict(verdict)
-        error.__cause__ = self._tell(verdict)  # shown with the refusal, which stands
-        return error
+        try:
+            error.__cause__ = self._tell(verdict)  # shown with the refusal, which stands
+            return error
+        finally:
+            del error  # this frame is within reach of the cause's traceback
 
     def _tell_or_refuse(self, verdict: Verdict) -> None:
         raised = self._tell(verdict)

@@ -56,6 +56,7 @@ class PinnedSocket(_SSLSocket):
     _context: ssl.SSLContext
     _sslobj: Any
     _pin_gate: Gate | None = None
+    _in_connect = False
 
     @property
     def pin_verdict(self) -> Verdict | None:
@@ -103,13 +104,22 @@ class PinnedSocket(_SSLSocket):
         if isinstance(waiting, NotConnected):
             self._context = waiting.context
             self._sslobj = None  # ssl takes this for a socket that may connect
+        self._in_connect = True
         try:
             return connect(addr)
         finally:
+            self._in_connect = False
+            if self._pin_gate is not None:
+                self._pin_gate.in_connect = False
             if self._sslobj is None:
                 # ssl makes a socket whose handshake failed a plain one, still connected.
                 gate = self._pin_gate
                 self._sslobj = gate if gate is not None and gate.begun else waiting
+
+    def _real_close(self) -> None:
+        # ssl forgets TLS first, and another thread could then write in the clear.
+        super(_SSLSocket, self)._real_close()  # type: ignore[misc]
+        self._sslobj = None
 
     def shutdown(self, how: int) -> None:
         """As ``socket.socket.shutdown``; the socket stays one that speaks TLS or nothing."""
@@ -339,6 +349,7 @@ class PinnedContext(_SSLContext):
         gate.sock = weakref.ref(sock)
         if isinstance(owner, PinnedSocket):
             owner._pin_gate = gate
+            gate.in_connect = owner._in_connect
         return gate
 
     def _wrap_bio(

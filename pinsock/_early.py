@@ -12,7 +12,7 @@ The look can only refuse.  What it saw was not yet proven to be the peer's: the 
 from __future__ import annotations
 
 import _ssl
-from _thread import allocate_lock, get_ident
+from _thread import RLock, get_ident
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakKeyDictionary
@@ -97,7 +97,7 @@ def obstacle(context: ssl.SSLContext) -> str | None:
 
 #: By context: how many handshakes are in flight that need its callback.
 _watched: Final[WeakKeyDictionary[ssl.SSLContext, int]] = WeakKeyDictionary()
-_lock: Final = allocate_lock()
+_lock: Final = RLock()  # a signal handler may have a handshake of its own
 
 
 @contextmanager

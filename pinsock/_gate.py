@@ -164,6 +164,7 @@ class Gate:
         "_watch",
         "_write",
         "begun",
+        "in_connect",
         "outgoing",
         "real",
         "sock",
@@ -192,6 +193,9 @@ class Gate:
         :param watch: the same over a socket, by the context's message callback.
         :param required: whether a handshake without it must not begin.
         """
+        #: Whether a handshake was begun, so that bytes of TLS may be on the wire.
+        self.begun = False
+        self._open = False
         if not _get_options(context) & _OP_NO_RENEGOTIATION:
             forbid_renegotiation(context)
         self._verified = verified = _get_verify_mode(context) == _CERT_REQUIRED
@@ -226,10 +230,9 @@ class Gate:
         self._early: tuple[Verdict, bytes] | None = None
         self._drain = True
         self._busy = False
-        self._open = False
         self._failure: PinVerificationError | None = None
-        #: Whether a handshake was begun, so that bytes of TLS may be on the wire.
-        self.begun = False
+        #: Whether ``connect()`` is under way, and with it the handshake.
+        self.in_connect = False
         self.verdict: Verdict | None = None
         self.real: Any = None
         #: The socket holds the gate, so the gate must not hold the socket.
@@ -247,13 +250,13 @@ class Gate:
                     "this connection is in the middle of its handshake, in this very thread (in a "
                     "signal handler or a callback?), and cannot be used before it has ended"
                 )
-            if self._failure is not None:
-                self._cut()
-                raise self._failure.again()
-            if self._open:
-                return  # by another thread, for which this one waited
             try:
-                self._busy = self.begun = True
+                self._busy = True  # first: a signal handler may come in between, and be refused
+                if self._failure is not None:
+                    raise self._failure.again()
+                if self._open:
+                    return  # by another thread, for which this one waited
+                self.begun = True
                 if self._watch:
                     self._watched_handshake()
                 else:
@@ -262,13 +265,24 @@ class Gate:
                 self._check()
             except BaseException as error:
                 if self._failure is None and isinstance(error, _CAN_GO_ON):
-                    if self._look:
-                        self._look_at_chain()
+                    if self._look or self.in_connect:
+                        self._before_going_on(error)
                     raise
                 self._end(error)
                 raise
             finally:
                 self._busy = False
+
+    def _before_going_on(self, error: BaseException) -> None:
+        """After a step of a handshake that has not ended."""
+        if self.in_connect and isinstance(error, TimeoutError):
+            self._end(error)  # ssl is about to take TLS off this socket
+        if self._look:
+            try:
+                self._look_at_chain()
+            except BaseException as refused:
+                self._end(refused)
+                raise
 
     def _end(self, error: BaseException) -> None:
         """After a handshake that failed, or one whose peer was not accepted."""
@@ -361,6 +375,12 @@ class Gate:
             "the server sent a compressed certificate (RFC 8879), which the early look cannot read"
         )
         self._cut()
+
+    def __del__(self) -> None:
+        # Whoever drops the gate before the verdict (ssl does, for one, after a failed connect() and
+        # in shutdown()) is left with a plain socket; what it is connected to was never checked.
+        if self.begun and not self._open:
+            self._cut()
 
     # --- the check --------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""The gate, the contexts and the verdict."""

@@ -1,0 +1,1 @@
+"""What the tests of connections stand on: peers that write down what they got."""

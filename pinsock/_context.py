@@ -5,6 +5,7 @@ The classes stay thin and change no signature.  All that matters happens in :mod
 
 from __future__ import annotations
 
+import _socket
 import _ssl
 import errno
 import functools
@@ -48,6 +49,10 @@ _SSLSocket = ssl.SSLSocket
 
 _wrap_socket_in_c = _ssl._SSLContext._wrap_socket  # type: ignore[attr-defined]  # not in typeshed
 _wrap_bio_in_c = _ssl._SSLContext._wrap_bio  # type: ignore[attr-defined]  # not in typeshed
+
+
+#: eventlet, patched in, makes sockets of its own class, whatever ``sslsocket_class`` says.
+_EVENTLET = _SSLSocket.__module__ == "eventlet.green.ssl"
 
 
 class PinnedSocket(_SSLSocket):
@@ -94,10 +99,26 @@ class PinnedSocket(_SSLSocket):
         if self._sslobj is None:
             self._sslobj = NotConnected(self._context)
 
+    def _adopt(self) -> None:
+        """Of a socket that eventlet has made: make it one of this class, not yet used."""
+        self.__class__ = PinnedSocket
+        if self._sslobj is not None:
+            self._pin_gate = self._sslobj
+            self._sslobj.kept = True
+
     def accept(self) -> tuple[PinnedSocket, Any]:
         if isinstance(self._sslobj, NotConnected):
             self._context = self._sslobj.context  # whatever was done to it since
-        return cast("tuple[PinnedSocket, Any]", super().accept())
+        if not _EVENTLET:
+            return cast("tuple[PinnedSocket, Any]", super().accept())
+        # eventlet's calls type(self), with arguments that only its own class takes.
+        self.__class__ = _SSLSocket  # type: ignore[assignment]
+        try:
+            accepted, address = self.accept()
+        finally:
+            self.__class__ = PinnedSocket
+        PinnedSocket._adopt(accepted)
+        return accepted, address
 
     def _connect(self, connect: Callable[[Any], Any], addr: Any) -> Any:
         waiting = self._sslobj
@@ -123,7 +144,8 @@ class PinnedSocket(_SSLSocket):
 
     def shutdown(self, how: int) -> None:
         """As ``socket.socket.shutdown``; the socket stays one that speaks TLS or nothing."""
-        super(_SSLSocket, self).shutdown(how)
+        # On the C socket: gevent has it in _sock, and eventlet's class comes before ssl's.
+        _socket.socket.shutdown(self if isinstance(self, _socket.socket) else self._sock, how)
 
     def verify_client_post_handshake(self) -> None:
         """Refused: the peer would show another certificate after the check."""
@@ -243,17 +265,26 @@ class PinnedContext(_SSLContext):
             )
         if sock.fileno() == -1:
             raise OSError(errno.EBADF, "the socket is closed, so it cannot be wrapped")
-        wrapped = super().wrap_socket(
+        wrapped: Any = super().wrap_socket(
             sock,
             server_side=server_side,
-            do_handshake_on_connect=do_handshake_on_connect,
+            do_handshake_on_connect=do_handshake_on_connect and not _EVENTLET,
             suppress_ragged_eofs=suppress_ragged_eofs,
             server_hostname=server_hostname,
             session=session,
         )
+        if _EVENTLET:
+            PinnedSocket._adopt(wrapped)
+            wrapped.do_handshake_on_connect = do_handshake_on_connect
         if isinstance(wrapped, PinnedSocket):  # gevent's are not made by _create()
             wrapped._wait_for_connection()
-        return wrapped  # type: ignore[return-value]  # sslsocket_class, or eventlet's own
+        if _EVENTLET and do_handshake_on_connect and wrapped._connected:
+            try:
+                wrapped.do_handshake()
+            except BaseException:
+                wrapped.close()
+                raise
+        return cast("PinnedSocket", wrapped)
 
     def load_cert_chain(
         self,
@@ -347,8 +378,11 @@ class PinnedContext(_SSLContext):
                 self, sock, server_side, server_hostname, owner=owner, session=session
             )
         gate.sock = weakref.ref(sock)
+        if hasattr(owner, "_sslsock"):
+            owner = owner._sslsock()  # gevent's C socket knows the SSLSocket that holds it
         if isinstance(owner, PinnedSocket):
             owner._pin_gate = gate
+            gate.kept = True
             gate.in_connect = owner._in_connect
         return gate
 
@@ -599,7 +633,7 @@ def _prove_once() -> None:
         with with_pins.wrap_socket(
             near, do_handshake_on_connect=False, server_hostname="pinsock.invalid"
         ) as wrapped:
-            gated = isinstance(wrapped._sslobj, Gate) and _sends_hello(lambda: wrapped.send(b"x"))
+            gated = isinstance(wrapped._sslobj, Gate) and _sends_hello(lambda: wrapped.write(b"x"))
             gated = gated and far.recv(1) == b"\x16"
     outgoing = ssl.MemoryBIO()
     wrapped_bio: Any = with_pins.wrap_bio(
@@ -618,6 +652,7 @@ def _prove_once() -> None:
 def _sends_hello(write: Callable[[], object]) -> bool:
     """Whether a write of application data asks for the server's half of the handshake first."""
     try:
-        return write() == 0  # gevent says so
+        write()
     except ssl.SSLWantReadError:
         return True
+    return False

@@ -165,6 +165,7 @@ class Gate:
         "_write",
         "begun",
         "in_connect",
+        "kept",
         "outgoing",
         "real",
         "sock",
@@ -195,7 +196,11 @@ class Gate:
         """
         #: Whether a handshake was begun, so that bytes of TLS may be on the wire.
         self.begun = False
+        #: Whether a PinnedSocket holds on to this gate, whatever ssl does with its ``_sslobj``.
+        self.kept = False
         self._open = False
+        #: The socket holds the gate, so the gate must not hold the socket.
+        self.sock: weakref.ref[_socket.socket] | None = None
         if not _get_options(context) & _OP_NO_RENEGOTIATION:
             forbid_renegotiation(context)
         self._verified = verified = _get_verify_mode(context) == _CERT_REQUIRED
@@ -235,8 +240,6 @@ class Gate:
         self.in_connect = False
         self.verdict: Verdict | None = None
         self.real: Any = None
-        #: The socket holds the gate, so the gate must not hold the socket.
-        self.sock: weakref.ref[_socket.socket] | None = None
         self.outgoing: ssl.MemoryBIO | None = None
 
     # --- what makes the check run -----------------------------------------------------------------
@@ -377,9 +380,9 @@ class Gate:
         self._cut()
 
     def __del__(self) -> None:
-        # Whoever drops the gate before the verdict (ssl does, for one, after a failed connect() and
-        # in shutdown()) is left with a plain socket; what it is connected to was never checked.
-        if self.begun and not self._open:
+        # gevent's and eventlet's own sockets drop their TLS where a handshake fails or they are
+        # shut down, and are plain ones from then on; what they are connected to was never checked.
+        if not self._open and (self.begun or not self.kept):
             self._cut()
 
     # --- the check --------------------------------------------------------------------------------

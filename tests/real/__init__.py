@@ -1,0 +1,1 @@
+"""Servers and event loops that were not made for these tests."""

@@ -81,6 +81,8 @@ class PinnedSocket(_SSLSocket):
                 "the context of a pinned socket cannot be changed before it is connected; wrap "
                 "another socket"
             )
+        if isinstance(self._sslobj, Gate):
+            self._sslobj.context = context  # first: it may refuse
         _SSLSocket.context.__set__(self, context)  # type: ignore[attr-defined]
 
     def connect(self, addr: Any) -> None:

@@ -330,7 +330,7 @@ class Gate:
     def _watched_handshake(self) -> None:
         """Over a socket: within, ``see_leaf`` or ``see_compressed`` may be called."""
         real = self.real
-        context = real.context  # not always the first one: sock.context can be set
+        context = real.context
         reason = obstacle(context) if self._required else None
         if reason is not None:
             raise InvalidPolicyError(f'early_verdict="require" cannot be kept: {reason}')
@@ -382,8 +382,11 @@ class Gate:
     def __del__(self) -> None:
         # gevent's and eventlet's own sockets drop their TLS where a handshake fails or they are
         # shut down, and are plain ones from then on; what they are connected to was never checked.
-        if not self._open and (self.begun or not self.kept):
-            self._cut()
+        try:
+            if self.sock is not None and not self._open and (self.begun or not self.kept):
+                self._cut()
+        except AttributeError:
+            pass  # it was never made to the end
 
     # --- the check --------------------------------------------------------------------------------
 
@@ -515,6 +518,13 @@ class Gate:
 
     @context.setter
     def context(self, context: ssl.SSLContext) -> None:
+        if not self._server_side:
+            # With it OpenSSL would change the authorities that are trusted and the certificate that
+            # is shown, and neither is what the pins were combined with.
+            raise InvalidPolicyError(
+                "the context of a client cannot be changed between the wrap and the handshake; "
+                "wrap another connection"
+            )
         self.real.context = context  # for SNI; the pins stay those of the first context
 
     @property
@@ -534,6 +544,8 @@ class Gate:
         self.real.owner = owner
 
     def __getattr__(self, name: str) -> Any:
+        if name in _SLOTS:
+            raise AttributeError(name)  # not set yet
         value = getattr(self.real, name)
         if name in _HARMLESS or self._open:
             return value
@@ -541,6 +553,9 @@ class Gate:
             f"{name} cannot be used before the peer's public key has been checked: call "
             f"do_handshake() first"
         )
+
+
+_SLOTS: Final = frozenset(Gate.__slots__)
 
 
 def _slot(name: str) -> Any:

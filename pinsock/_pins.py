@@ -20,7 +20,7 @@ from pinsock.exceptions import InvalidCertificateError, InvalidPinError, PinWarn
 if TYPE_CHECKING:
     import datetime
 
-__all__ = ["Pin", "PinSet", "Pins", "sha256"]
+__all__ = ["Pin", "PinSet", "Pins", "sha256", "show"]
 
 Kind: TypeAlias = Literal["spki", "certificate"]
 Scope: TypeAlias = Literal["leaf", "chain"]
@@ -66,7 +66,7 @@ class Pin:
 
     def __init__(self, kind: Kind, digest: bytes) -> None:
         if kind not in _KINDS:
-            raise InvalidPinError(f'a pin\'s kind is "spki" or "certificate", not {_show(kind)}')
+            raise InvalidPinError(f'a pin\'s kind is "spki" or "certificate", not {show(kind)}')
         if not isinstance(digest, (bytes, bytearray, memoryview)):
             raise InvalidPinError(
                 f"a pin's digest is 32 bytes, not {type(digest).__name__}; a text goes through "
@@ -186,7 +186,7 @@ class Pin:
             return f"sha256/{base64}" if spki else f"cert-sha256/{base64}"
         if form not in ("curl", "hpkp"):
             raise InvalidPinError(
-                f"{_show(form)} is no form of a pin's text; there are sha256, curl, hpkp, hex, tlsa"
+                f"{show(form)} is no form of a pin's text; there are sha256, curl, hpkp, hex, tlsa"
             )
         if not spki:
             raise InvalidPinError(
@@ -314,7 +314,7 @@ class PinSet:
         _check_choice("scope", scope, ("leaf", "chain"))
         _check_choice("on_expiry", on_expiry, ("refuse", "unpinned"))
         if not isinstance(report_only, bool):
-            raise InvalidPinError(f"report_only is True or False, not {_show(report_only)}")
+            raise InvalidPinError(f"report_only is True or False, not {show(report_only)}")
         if not isinstance(note, str):
             raise InvalidPinError(f"note is a str, not {type(note).__name__}")
         when, expires_at = _as_expiry(expires)
@@ -461,12 +461,15 @@ class _Shown:
         self._value = value
 
     def __str__(self) -> str:
-        return _show(self._value)
+        return show(self._value)
 
 
-def _show(value: object) -> str:
+def show(value: object) -> str:
     """What was given, safe to print: escaped, and cut after 80 characters."""
-    text = ascii(value)
+    try:
+        text = ascii(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return type(value).__name__
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -601,7 +604,7 @@ def _tlsa(text: str, shown: _Shown) -> Pin:
     usage, selector, matching, data = text.split(" ")
     if usage != "3":
         raise InvalidPinError(
-            f"{shown}: certificate usage {_show(usage)} is not read, only 3 (DANE-EE: the peer's "
+            f"{shown}: certificate usage {show(usage)} is not read, only 3 (DANE-EE: the peer's "
             f"own key or certificate; RFC 6698, section 2.1.1); for a CA's key give its pin as "
             f'sha256/... with scope="chain"'
         )
@@ -626,7 +629,7 @@ def _tlsa(text: str, shown: _Shown) -> Pin:
 
 def _check_choice(name: str, value: object, choices: tuple[str, str]) -> None:
     if value not in choices:
-        raise InvalidPinError(f'{name} is "{choices[0]}" or "{choices[1]}", not {_show(value)}')
+        raise InvalidPinError(f'{name} is "{choices[0]}" or "{choices[1]}", not {show(value)}')
 
 
 def _as_pins(value: Pins, what: str) -> tuple[Pin, ...]:
@@ -692,7 +695,7 @@ def _as_expiry(
             )
         except ValueError:
             raise InvalidPinError(
-                f"expires: {_show(value)} is no date of ISO 8601, as 2027-03-31 or "
+                f"expires: {show(value)} is no date of ISO 8601, as 2027-03-31 or "
                 f"2027-03-31T12:00:00+00:00 is"
             ) from None
     if isinstance(value, datetime.datetime):
@@ -778,7 +781,7 @@ def _der(data: bytes | str, labels: tuple[str, ...], what: str) -> bytes:
             f"no {what} in this text: it has no whole block from -----BEGIN {labels[0]}----- to "
             f"-----END; give all that is in the file, and not the file's name"
         )
-    present = ", ".join(sorted({_show(label)[1:-1] for label, _ in blocks}))
+    present = ", ".join(sorted({show(label)[1:-1] for label, _ in blocks}))
     raise InvalidCertificateError(f"no {what} in this PEM text, which has {present}")
 
 

@@ -7,13 +7,14 @@ A pattern is a host name, ``*.example.com`` (one label more, whatever it is) or 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Iterable, Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn, TypeAlias, cast
 
-from pinsock._pins import Pin, PinSet
+from pinsock._pins import Pin, PinSet, show
 from pinsock._text import safe_text
 from pinsock.exceptions import InvalidPinError, InvalidPolicyError, PinWarning
 
@@ -183,6 +184,13 @@ class PinPolicy:
         "unlisted",
     )
 
+    unlisted: Unlisted
+    interception: PinSet | None
+    interception_with_client_certificate: bool
+    _exact: dict[str, PinSet]
+    _one: dict[str, PinSet]
+    _deep: dict[str, PinSet]
+
     def __init__(
         self,
         sets: Mapping[str, PinSet],
@@ -228,12 +236,21 @@ class PinPolicy:
         with_certificate: bool,
     ) -> None:
         """With patterns that are canonical."""
-        self.unlisted: Unlisted = unlisted
-        self.interception = interception
-        self.interception_with_client_certificate = with_certificate
-        self._exact = {host: pins for host, pins in sets.items() if host[0] != "*"}
-        self._one = {host[2:]: pins for host, pins in sets.items() if host[:2] == "*."}
-        self._deep = {host[3:]: pins for host, pins in sets.items() if host[:3] == "**."}
+        for name, value in (
+            ("unlisted", unlisted),
+            ("interception", interception),
+            ("interception_with_client_certificate", with_certificate),
+            ("_exact", {host: pins for host, pins in sets.items() if host[0] != "*"}),
+            ("_one", {host[2:]: pins for host, pins in sets.items() if host[:2] == "*."}),
+            ("_deep", {host[3:]: pins for host, pins in sets.items() if host[:3] == "**."}),
+        ):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a PinPolicy is immutable; make another for a different {name}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a PinPolicy is immutable; {name!r} cannot be deleted")
 
     def match(self, host: str) -> PinSet | None:
         """The set of the pattern that wins for ``host``, or ``None``.  Raises InvalidPolicyError
@@ -306,9 +323,9 @@ class PinPolicy:
         return _to_toml(self)
 
 
-def _interception(pins: Pins) -> PinSet | None:
+def _interception(pins: Pins, labels: Mapping[Pin, str] | None = None) -> PinSet | None:
     try:
-        return PinSet(pins, backup=None, scope="chain")
+        return PinSet(pins, backup=None, scope="chain", labels=labels)
     except InvalidPinError as error:
         if isinstance(pins, (tuple, list)) and not pins:
             return None
@@ -331,6 +348,10 @@ _ENTRY_KEYS: Final = (
 )
 _PIN_KEYS: Final = ("pin", "label")
 _NO_BACKUP: Final = "none"
+
+
+#: Stands in for the pins of an entry while each of its other keys is tried by itself.
+_SOME_PIN: Final = Pin("spki", bytes(32))
 
 
 class _Reader:
@@ -412,9 +433,14 @@ class _Reader:
             backup = None
         elif "backup" in entry:
             backup = self.pins(entry["backup"], f"{path}.backup", shown, labels)
+        options = {key: entry[key] for key in _ENTRY_KEYS[3:] if key in entry}
+        for key, value in options.items() if len(options) > 1 or len(self.faults) > before else ():
+            try:
+                PinSet(_SOME_PIN, None, **{key: value})
+            except InvalidPinError as error:
+                self.fault(f"{path}.{key}", str(error), shown)
         if len(self.faults) > before:
             return None
-        options = {key: entry[key] for key in _ENTRY_KEYS[3:] if key in entry}
         try:
             return pattern, PinSet(pins, backup, labels=labels, **options)
         except InvalidPinError as error:
@@ -445,13 +471,15 @@ def _from_document(document: Mapping[str, Any]) -> PinPolicy:
     _check_number(document, len(entries), reader)
     interception = document.get("interception", {})
     approved: tuple[Pin, ...] = ()
+    labels: dict[Pin, str] = {}
     with_certificate = False
     if not isinstance(interception, dict):
         reader.fault("interception", "a table is expected: [interception]")
     elif "interception" in document:
         reader.check_keys(interception, _INTERCEPTION_KEYS, "interception.")
-        approved = reader.pins(interception.get("pins", []), "interception.pins", "", {})
-        if not approved and not reader.faults:
+        before = len(reader.faults)
+        approved = reader.pins(interception.get("pins", []), "interception.pins", "", labels)
+        if not approved and len(reader.faults) == before:
             reader.fault("interception.pins", "is missing or empty")
         with_certificate = interception.get("with_client_certificate", False)
         if not isinstance(with_certificate, bool):
@@ -459,12 +487,13 @@ def _from_document(document: Mapping[str, Any]) -> PinPolicy:
     if not entries:
         reader.fault("pin", "no host is listed; add a [[pin]] with host and pins")
     if reader.faults:
+        number = len(reader.faults)
         lines = "\n".join(f"  {fault}" for fault in reader.faults)
-        error = InvalidPolicyError(f"{len(reader.faults)} faults in the policy:\n{lines}")
+        error = InvalidPolicyError(f"{number} fault{'s' * (number > 1)} in the policy:\n{lines}")
         error.faults = tuple(reader.faults)
         raise error
     policy = PinPolicy.__new__(PinPolicy)
-    policy._fill(sets, unlisted, _interception(approved), with_certificate)
+    policy._fill(sets, unlisted, _interception(approved, labels), with_certificate)
     return policy
 
 
@@ -481,20 +510,19 @@ def _check_number(document: Mapping[str, Any], found: int, reader: _Reader) -> N
     elif not isinstance(entries, int) or isinstance(entries, bool) or entries != found:
         reader.fault(
             "entries",
-            f"says {safe_text(str(entries))}, but there are {found} [[pin]]; either the file was "
-            f"cut, or this number was forgotten",
+            f"says {show(entries)}, but there are {found} [[pin]]; either the file was cut, or "
+            f"this number was forgotten",
         )
 
 
 def _to_toml(policy: PinPolicy) -> str:
     lines = [f'unlisted = "{policy.unlisted}"', f"entries = {len(policy)}"]
     if policy.interception is not None:
-        lines += ["", "[interception]", f"pins = [{_toml_pins(policy.interception.pins, {})}]"]
+        lines += ["", "[interception]", _toml_line(policy.interception)]
         if policy.interception_with_client_certificate:
             lines.append("with_client_certificate = true")
     for host, pins in policy.items():
         lines += ["", "[[pin]]", f'host = "{host}"']
-        lines.append(f"pins = [{_toml_pins(pins.pins, pins.labels)}]")
         if pins.backup:
             lines.append(f"backup = [{_toml_pins(pins.backup, pins.labels)}]")
         elif pins.no_backup:
@@ -509,7 +537,13 @@ def _to_toml(policy: PinPolicy) -> str:
             lines.append("report_only = true")
         if pins.note:
             lines.append(f"note = {_toml_string(pins.note)}")
+        # Last, since this key must be there: an entry that was cut is then refused.
+        lines.append(_toml_line(pins))
     return "\n".join(lines) + "\n"
+
+
+def _toml_line(pins: PinSet) -> str:
+    return f"pins = [{_toml_pins(pins.pins, pins.labels)}]"
 
 
 def _toml_pins(pins: Iterable[Pin], labels: Mapping[Pin, str]) -> str:
@@ -563,6 +597,8 @@ class PolicyFile:
         signature = self._signature()
         self._policy = self._load()
         self._loaded: _Signature = signature
+        #: What the last look saw, whatever came of it; ``None``: no file.
+        self._last: _Signature | None = signature
         #: What the last look saw, if it was neither what is loaded nor old enough.
         self._pending: _Signature | None = None
         #: What could not be loaded, and was logged.
@@ -602,17 +638,17 @@ class PolicyFile:
             return PinPolicy.from_file(self.path)
 
     def _look(self) -> None:
+        last, self._last = self._last, None
+        signature: _Signature | None = None
         try:
-            signature = self._signature()
+            self._last = signature = self._signature()
             if signature in (self._loaded, self._rejected):
                 self._pending = None
                 if signature == self._loaded:
                     self._rejected = None
                 return
-            seen = [self._loaded[:2]]
-            if isinstance(self._rejected, tuple):
-                seen.append(self._rejected[:2])
-            if signature[:2] in seen and signature != self._pending:
+            replaced = last is not None and signature[:2] != last[:2]
+            if not replaced and signature != self._pending:
                 self._pending = signature
                 return
             policy = self._load()
@@ -620,19 +656,17 @@ class PolicyFile:
                 return  # written to while it was read: the next look sees it again
             self._policy = policy
         except (OSError, InvalidPolicyError) as error:
-            self._reject(error)
+            self._reject(error, signature)
             return
         self._loaded, self._pending, self._rejected = signature, None, None
 
-    def _reject(self, error: Exception) -> None:
+    def _reject(self, error: Exception, signature: _Signature | None) -> None:
         import logging
 
-        try:
-            what: _Signature | str = self._signature()
-        except OSError as missing:
-            what = str(missing)
+        what = signature or str(error)
         if what != self._rejected:
             self._rejected = what
-            logging.getLogger("pinsock").error(
-                "the policy stays as it was, because its file cannot be loaded: %s", error
-            )
+            with contextlib.suppress(Exception):  # a handler that raises must not either
+                logging.getLogger("pinsock").error(
+                    "the policy stays as it was, because its file cannot be loaded: %s", error
+                )

@@ -181,9 +181,10 @@ class RecordLog:
                 if not self._broken:
                     self._broken = True
                     # Without a traceback: it is the file that is wrong, not the program.
-                    _logger.error(  # noqa: TRY400
-                        "%s: a record could not be written: %s", self.path, error
-                    )
+                    with contextlib.suppress(Exception):
+                        _logger.error(  # noqa: TRY400
+                            "%s: a record could not be written: %s", self.path, error
+                        )
             else:
                 self._broken = False
 
@@ -235,7 +236,7 @@ def _line(verdict: Verdict, repeats: int) -> bytes:
         "pin": None if verdict.pin is None else str(verdict.pin),
         "label": verdict.label,
         "chain_pins": [None if pin is None else str(pin) for pin in verdict.chain_pins] or None,
-        "not_after": certificate and describe(certificate).not_after,
+        "not_after": None if certificate is None else describe(certificate).not_after,
         "version": __version__,
         "repeats": repeats,
     }

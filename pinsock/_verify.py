@@ -71,8 +71,8 @@ class PeerCertificate(NamedTuple):
 
     subject: str
     """RFC 4514, escaped and cut: it is the peer's word, and the peer may be hostile."""
-    not_after: str
-    """``notAfter`` in ISO 8601, UTC."""
+    not_after: str | None
+    """``notAfter`` in ISO 8601, UTC; ``None`` if it cannot be read."""
     pin: Pin | None
     """The spki pin; ``None`` if the certificate is not DER."""
 
@@ -157,7 +157,7 @@ def judge(  # noqa: PLR0917 - in each handshake, where keywords cost
                 position + 1,
                 now,
                 _chain_pins(chain),
-                None,
+                interception.labels.get(matched),
                 leaf,
             )
     return Verdict(
@@ -234,8 +234,8 @@ def refusal(
         what = "verified chain" if verified else "certificates as sent, which anybody could send"
         lines.append(f"  The {peer}'s {what} (pin none of them before confirming it another way):")
         lines += [
-            f"    {entry.pin or '(not DER, so it has no pin)'}  until {entry.not_after}  "
-            f"{entry.subject}"
+            f"    {entry.pin or '(not DER, so it has no pin)'}  "
+            f"until {entry.not_after or '(date cannot be read)'}  {entry.subject}"
             for entry in listed
         ]
         if len(chain) > len(listed):
@@ -310,7 +310,7 @@ def _hints(
 
 def describe(der: bytes) -> PeerCertificate:
     """A certificate in words that are safe to print, whatever the peer put into it."""
-    subject, not_after = "(subject cannot be read)", "(date cannot be read)"
+    subject, not_after = "(subject cannot be read)", None
     # Hostile bytes must never hide the mismatch itself.
     with contextlib.suppress(Exception), _no_warnings():
         from cryptography import x509

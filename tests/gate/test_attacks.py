@@ -411,7 +411,7 @@ def test_post_handshake_authentication_is_refused_on_a_connection(
 def test_a_context_swapped_on_the_socket_changes_no_pin(
     authority: Authority, good: Credential, bad: Credential, version: ssl.TLSVersion
 ) -> None:
-    """The pins are those of the moment of wrapping, whatever `sock.context` says afterwards."""
+    """A client's context stays that of the wrap; its authorities and pins cannot be swapped."""
     pinned = pin_context(client(authority, version), PinSet(good.pin, None))
     loose = client(authority, version)
     loose.check_hostname = False
@@ -419,7 +419,9 @@ def test_a_context_swapped_on_the_socket_changes_no_pin(
     other_pins = pin_context(client(authority, version), PinSet(bad.pin, None))
     for other in (loose, client(authority, version), other_pins):
         with serving(server(bad, version)) as impostor, connected(pinned, impostor) as wrapped:
-            wrapped.context = other
+            for kind in (type(wrapped), ssl.SSLSocket):
+                with pytest.raises(InvalidPolicyError):
+                    kind.context.__set__(wrapped, other)
             with pytest.raises(PinMismatchError):
                 wrapped.sendall(SECRET)
             assert impostor.report().got_nothing()

@@ -14,13 +14,6 @@ if TYPE_CHECKING:
     from pinsock._throwaway import Authority
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "servers: starts nginx, Postfix, Redis or mosquitto, as Debian has them"
-    )
-    config.addinivalue_line("markers", "soak: ten thousand handshakes; takes half a minute")
-
-
 @pytest.fixture(scope="session")
 def pinned_to(authority: Authority) -> Callable[[pinsock.Pin], pinsock.PinnedContext]:
     """Make a context that trusts the authority and accepts one key."""

@@ -1,0 +1,377 @@
+"""A policy that follows its file: by a clock that the tests move, and with no thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+from support.contexts import server
+from support.impostor import HOST
+from support.wire import Wire
+
+from pinsock import InvalidPolicyError, PinMismatchError, PinPolicy, PinSet, PinWarning, PolicyFile
+
+from .tools import Clock, a_pin, a_set, pinned, say_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pinsock._throwaway import Authority, Credential
+
+OLD, NEW, NEWER = (PinPolicy({"a.example": a_set(number)}) for number in (1, 2, 3))
+
+
+class File:
+    """A policy file, how it is written, and the policy that follows it."""
+
+    def __init__(self, path: Path, clock: Clock, log: pytest.LogCaptureFixture) -> None:
+        self.path = path
+        self._clock = clock
+        self._log = log
+        self._writes = 0
+        self.write(OLD.to_toml())
+        self.follower = PolicyFile(path, clock=clock)
+
+    def write(self, text: str | bytes) -> None:
+        """In place, as an editor may do; each time at another time of day."""
+        self.path.write_bytes(text.encode() if isinstance(text, str) else text)
+        self._writes += 1
+        os.utime(self.path, ns=(0, self._writes * 10**9))
+
+    def put(self, text: str | bytes) -> None:
+        """As a new file in the place of the old one."""
+        new = self.path.with_suffix(".new")
+        new.write_bytes(text.encode() if isinstance(text, str) else text)
+        new.replace(self.path)
+
+    def become_a_folder(self) -> None:
+        self.path.unlink()
+        self.path.mkdir()
+
+    def mend(self) -> None:
+        """Put a good file there, and let two looks see it: if there was none, nobody can tell
+        whether it was written or renamed."""
+        if self.path.is_dir():
+            self.path.rmdir()
+        self.put(NEW.to_toml())
+        self.look()
+        self.look()
+
+    def look(self) -> PinPolicy:
+        """A second later."""
+        self._clock.advance(1.0)
+        return self.follower.policy
+
+    def logged(self) -> int:
+        """How many errors were logged since the last time that this was asked."""
+        number = sum(record.levelno == logging.ERROR for record in self._log.records)
+        assert number == len(self._log.records)
+        self._log.clear()
+        return number
+
+
+@pytest.fixture
+def file(tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture) -> File:
+    caplog.set_level(logging.DEBUG, "pinsock")
+    return File(tmp_path / "policy.toml", clock, caplog)
+
+
+# --- what is loaded, and when ---------------------------------------------------------------------
+
+
+def test_a_renamed_file_is_loaded_at_once(file: File) -> None:
+    """Who renames has written before, so the first look takes it."""
+    file.put(NEW.to_toml())
+    assert file.look() == NEW
+    file.put(NEWER.to_toml())
+    assert file.look() == NEWER
+    assert file.logged() == 0
+
+
+def test_a_file_that_is_written_to_is_loaded_after_two_equal_looks(file: File) -> None:
+    """A writer may not have finished, so what is seen once waits for a second look."""
+    file.write(NEW.to_toml())
+    assert file.look() == OLD
+    assert file.look() == NEW
+    file.write(NEWER.to_toml())
+    assert file.look() == NEW
+    file.write(OLD.to_toml())  # looks again, and differ: two equal ones are still needed
+    assert file.look() == NEW
+    assert file.look() == OLD
+    assert file.logged() == 0
+
+
+def test_a_change_of_the_same_length_is_seen(file: File) -> None:
+    """The time of writing tells, where the size does not."""
+    assert len(NEW.to_toml()) == len(OLD.to_toml())
+    file.write(NEW.to_toml())
+    file.look()
+    assert file.look() == NEW
+
+
+def test_the_file_is_looked_at_once_a_second_at_most(
+    file: File, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many connections ask in between; and the second begins with the look."""
+    looks: list[PolicyFile] = []
+    look = PolicyFile._look
+
+    def count_and_look(policy_file: PolicyFile) -> None:
+        looks.append(policy_file)
+        look(policy_file)
+
+    monkeypatch.setattr(PolicyFile, "_look", count_and_look)
+    file.put(NEW.to_toml())
+    for seconds, expected in ((0.0, 0), (0.999, 0), (0.001, 1), (0.5, 1), (0.499, 1), (0.001, 2)):
+        clock.advance(seconds)
+        for _ in range(10):
+            assert file.follower.match("a.example") == a_set(2 if expected else 1)
+        assert len(looks) == expected
+
+
+def test_a_file_that_has_not_changed_is_not_read_again(
+    file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look is a stat, and no more."""
+    policy = file.look()
+    monkeypatch.setattr(PinPolicy, "from_toml", None)
+    assert all(file.look() is policy for _ in range(5))
+
+
+def test_following_a_file_takes_no_thread(file: File) -> None:
+    """It looks when it is asked, and in the thread that asks."""
+    before = threading.enumerate()
+    file.put(NEW.to_toml())
+    assert file.look() == NEW
+    assert threading.enumerate() == before
+
+
+def test_what_one_thread_loads_all_threads_have(file: File) -> None:
+    """Each of many threads gets a whole policy, the old one or the new."""
+    file.put(NEW.to_toml())
+    seen: list[PinPolicy] = []
+    threads = [threading.Thread(target=lambda: seen.append(file.look())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(seen) == 8
+    assert all(policy in (OLD, NEW) for policy in seen)
+    assert file.look() == NEW
+
+
+# --- what is not ----------------------------------------------------------------------------------
+
+SPOILS: dict[str, Callable[[File], None]] = {
+    "vanished": lambda file: file.path.unlink(),
+    "a folder": lambda file: file.become_a_folder(),
+    "empty": lambda file: file.write(b""),
+    "empty, renamed": lambda file: file.put(b""),
+    "white space": lambda file: file.write(b"\n\n"),
+    "truncated": lambda file: file.write(OLD.to_toml()[:-20]),
+    "truncated, renamed": lambda file: file.put(OLD.to_toml()[:-20]),
+    "not UTF-8": lambda file: file.put(b"# \xff\n" + NEW.to_toml().encode()),
+    "not TOML": lambda file: file.put("policy = {"),
+    "NUL bytes": lambda file: file.put(bytes(100)),
+    "faults": lambda file: file.put(NEW.to_toml() + "[[pin]]\nhost = 'b.example'\n"),
+    "a number too many": lambda file: file.put(NEW.to_toml().replace("= 1", "= 2")),
+    "no number, all open": lambda file: file.put(
+        NEW.to_toml().replace("refuse", "allow").replace("entries = 1\n", "")
+    ),
+    "an address below zero": lambda file: file.put(NEW.to_toml().replace("a.example", "-1.2.3.4")),
+    "arrays within arrays": lambda file: file.put("x = " + "[" * 20_000),
+    "a number of 5,000 digits": lambda file: file.put("entries = " + "1" * 5000),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS)
+def test_a_bad_file_keeps_the_old_policy_and_is_logged_once(
+    file: File, spoil: Callable[[File], None]
+) -> None:
+    """Whatever became of the file, what was loaded holds; and a good file ends it."""
+    old = file.follower.policy
+    spoil(file)
+    assert all(file.look() is old for _ in range(5))
+    assert file.logged() == 1
+    with pytest.raises((InvalidPolicyError, OSError)):
+        file.follower.reload()
+    assert file.look() is old
+
+    file.mend()
+    assert file.follower.policy == NEW
+    assert file.logged() == 0
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS)
+def test_a_file_that_is_bad_again_is_logged_again(
+    file: File, spoil: Callable[[File], None]
+) -> None:
+    """After a recovery the next fault is news."""
+    for _ in range(2):
+        spoil(file)
+        for _ in range(3):
+            file.look()
+        assert file.logged() == 1
+        file.mend()
+
+
+def test_a_bad_file_that_is_mended_in_place_is_loaded(file: File) -> None:
+    """After two equal looks, as every file that is written to."""
+    file.put(b"not yet")
+    assert file.look() == OLD
+    file.write(NEW.to_toml())
+    assert file.look() == OLD
+    assert file.look() == NEW
+    assert file.logged() == 1
+
+
+def test_a_good_file_that_is_renamed_over_a_bad_one_is_loaded_at_once(file: File) -> None:
+    """Even if it has the inode of the one that was loaded, which file systems soon use again."""
+    aside = file.path.with_suffix(".aside")
+    aside.hardlink_to(file.path)
+    file.put(b"not TOML")
+    assert file.look() == OLD
+    aside.write_bytes(NEW.to_toml().encode())
+    aside.replace(file.path)
+    assert file.look() == NEW
+
+
+def test_a_file_that_comes_back_as_it_was_is_no_news(file: File) -> None:
+    """Moved away and back: the policy is the same object, and the next time it is gone is told."""
+    policy = file.follower.policy
+    aside = file.path.with_suffix(".aside")
+    for _ in range(2):
+        file.path.rename(aside)
+        assert file.look() is policy
+        assert file.look() is policy
+        assert file.logged() == 1
+        aside.rename(file.path)
+        assert file.look() is policy
+    assert file.logged() == 0
+
+
+def test_a_file_that_is_written_while_it_is_read_is_not_taken(
+    file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read may be half of one and half of another; the next look reads it whole."""
+    read = PinPolicy.from_file
+
+    def read_slowly(path: str) -> PinPolicy:
+        policy = read(path)
+        monkeypatch.setattr(PinPolicy, "from_file", read)
+        file.write(NEWER.to_toml())
+        return policy
+
+    file.put(NEW.to_toml())
+    monkeypatch.setattr(PinPolicy, "from_file", read_slowly)
+    assert file.look() == OLD
+    file.look()
+    assert file.look() == NEWER
+    assert file.logged() == 0
+
+
+def test_a_file_that_is_mended_while_the_bad_one_is_read_is_loaded(
+    file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the bad file that was refused, not what has taken its place since."""
+    read = PinPolicy.from_file
+
+    def read_slowly(path: str) -> PinPolicy:
+        monkeypatch.setattr(PinPolicy, "from_file", read)
+        try:
+            return read(path)
+        finally:
+            file.put(NEW.to_toml())
+
+    file.put(b"half of it")
+    monkeypatch.setattr(PinPolicy, "from_file", read_slowly)
+    assert file.look() == OLD
+    file.look()
+    assert file.look() == NEW
+
+
+@pytest.mark.usefixtures("raising_log")
+def test_a_handler_of_the_log_that_raises_changes_nothing(file: File) -> None:
+    """The policy that a connection asks for is there, whatever became of the message."""
+    file.path.unlink()
+    assert file.look() == OLD
+    file.put(b"not TOML")
+    assert file.look() == OLD
+
+
+# --- by hand --------------------------------------------------------------------------------------
+
+
+def test_reload_loads_at_once(file: File) -> None:
+    """It waits for no clock and no second look, and takes what it took for loaded."""
+    file.write(NEW.to_toml())
+    policy = file.follower.reload()
+    assert policy == NEW
+    assert all(file.look() is policy for _ in range(3))
+    file.write(NEWER.to_toml())
+    assert file.look() == NEW
+    assert file.follower.reload() == NEWER
+    assert file.look() == NEWER
+
+
+def test_reload_raises_and_keeps_the_policy(file: File) -> None:
+    """Who asks is told; a connection meanwhile goes by the old policy."""
+    old = file.follower.policy
+    file.put(b"pin = 1")
+    with pytest.raises(InvalidPolicyError, match=r"policy\.toml"):
+        file.follower.reload()
+    file.path.unlink()
+    with pytest.raises(FileNotFoundError):
+        file.follower.reload()
+    assert file.follower.policy is old
+    assert file.logged() == 0
+
+
+def test_reload_may_run_in_a_thread_of_its_own(file: File) -> None:
+    """While it reads, others have the old policy, and do not wait."""
+    file.put(NEW.to_toml())
+    thread = threading.Thread(target=file.follower.reload)
+    thread.start()
+    assert file.follower.policy in (OLD, NEW)
+    thread.join(20)
+    assert file.follower.policy == NEW
+
+
+def test_a_file_is_linted_by_nobody_on_a_connection(file: File) -> None:
+    """A set of one pin and no backup warns where it is written, not where it is loaded again."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PinWarning)
+        lonely = PinPolicy({"a.example": PinSet(a_pin(4))})
+    file.put(lonely.to_toml())
+    assert file.look() == lonely
+    assert file.follower.reload() == lonely
+
+
+# --- connections ----------------------------------------------------------------------------------
+
+
+def test_connections_go_by_the_file_of_their_moment(
+    authority: Authority, good: Credential, bad: Credential, file: File, clock: Clock
+) -> None:
+    """A context that was given the file follows it, and a file that is gone unpins nothing."""
+    file.put(PinPolicy({HOST: PinSet(good.pin, None)}).to_toml())
+    clock.advance(1)
+    context = pinned(file.follower, authority)
+    waiting = Wire(context, server(good))
+
+    file.put(PinPolicy({HOST: PinSet(bad.pin, None)}).to_toml())
+    clock.advance(1)
+    assert say_secret(Wire(context, server(bad)))[0] is None
+    assert say_secret(waiting)[0] is None  # by the pins of the moment when it was wrapped
+
+    file.path.unlink()
+    clock.advance(1)
+    error, report = say_secret(Wire(context, server(good)))
+    assert isinstance(error, PinMismatchError)
+    assert report.got_nothing()
+    assert say_secret(Wire(context, server(bad)))[0] is None

@@ -37,6 +37,7 @@ class Watcher(Protocol):
     def is_of(self, conn: object) -> bool: ...
     def see_leaf(self, leaf: bytes) -> None: ...
     def see_compressed(self) -> None: ...
+    def look_failed(self) -> None: ...
 
 
 #: By thread: whose handshake is in flight.
@@ -51,14 +52,19 @@ def _on_message(  # noqa: PLR0917 - CPython calls it so
     if msg_type not in (_CERTIFICATE, _COMPRESSED_CERTIFICATE):
         return
     watcher = _in_flight.get(get_ident())
-    if watcher is None or not watcher.is_of(conn):
+    if watcher is None:
         return
-    if msg_type == _COMPRESSED_CERTIFICATE:
-        watcher.see_compressed()
-        return
-    leaf = leaf_of_message(data, version)
-    if leaf is not None:
-        watcher.see_leaf(leaf)
+    try:
+        if not watcher.is_of(conn):
+            return
+        leaf = None if msg_type == _COMPRESSED_CERTIFICATE else leaf_of_message(data, version)
+        if leaf is not None:
+            watcher.see_leaf(leaf)
+        elif msg_type == _COMPRESSED_CERTIFICATE:
+            watcher.see_compressed()
+    except BaseException:
+        watcher.look_failed()  # CPython keeps the exception back, and OpenSSL would go on
+        raise
 
 
 # ssl.SSLContext's property for the callback asks for this of what it finds.

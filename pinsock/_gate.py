@@ -363,15 +363,16 @@ class Gate:
     def see_leaf(self, leaf: bytes) -> None:
         self._look = False  # once is enough
         self._failure = _INTERRUPTED
-        try:
-            verdict = self._judge((leaf,), True)
-            if verdict.allowed:
-                self._failure = None
-            else:
-                self._early = verdict, leaf
-        finally:
-            if self._failure is not None:
-                self._cut()
+        verdict = self._judge((leaf,), True)
+        if verdict.allowed:
+            self._failure = None
+        else:
+            self._early = verdict, leaf
+            self._cut()
+
+    def look_failed(self) -> None:
+        self._failure = _INTERRUPTED
+        self._cut()
 
     def see_compressed(self) -> None:
         self._failed_with(
@@ -448,15 +449,17 @@ class Gate:
         self._cut()  # first: what follows can take a moment, or fail
         real = self.real
         shown = chain
+        # Over a socket the early look comes before the chain is verified.
+        verified = self._verified and not (self._watch and self._early)
         if chain:
-            sent = real.get_verified_chain() if self._verified else real.get_unverified_chain()
+            sent = real.get_verified_chain() if verified else real.get_unverified_chain()
             shown = _chain(sent) or chain
         error = refusal(
             verdict,
             self._pins,
             shown,
             peer="client" if self._server_side else "server",
-            verified=self._verified,
+            verified=verified,
             resumed=real.session_reused,
         )
         self._failure = error.again()  # one that is never raised keeps no traceback

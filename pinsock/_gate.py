@@ -297,6 +297,9 @@ class Gate:
                     f"the check failed with {type(error).__name__}, so the connection is refused"
                 ) from error
         elif isinstance(error, OSError):
+            if self._look and not isinstance(error, ssl.SSLCertVerificationError):
+                # A peer that ends the handshake at once must not get our flight for it.
+                self._look_at_chain()
             self._cut()
             # An alert may be on its way out of a BIO, and it may leave.
             self._drain = False
@@ -321,11 +324,15 @@ class Gate:
 
     def _look_at_chain(self) -> None:
         """Over BIOs: what goes out now is held back until this has returned."""
-        chain = self.real.get_unverified_chain()
-        if chain:
-            self.see_leaf(chain[0].public_bytes(_DER))
-            if self._early is not None:
-                raise self._refused_early()
+        try:
+            chain = self.real.get_unverified_chain()
+            if chain:
+                self.see_leaf(chain[0].public_bytes(_DER))
+        except BaseException:
+            self.look_failed()
+            raise
+        if self._early is not None:
+            raise self._refused_early()
 
     def _watched_handshake(self) -> None:
         """Over a socket: within, ``see_leaf`` or ``see_compressed`` may be called."""

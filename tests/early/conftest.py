@@ -1,0 +1,47 @@
+"""What the tests of the early verdict share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from support.contexts import client
+
+from pinsock import PinnedContext, PinSet, pin_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pinsock._throwaway import Authority, Credential
+
+#: Made for examples; nobody reads what is in the extension.
+_BALLAST = x509.ObjectIdentifier("2.999.1")
+
+
+@pytest.fixture(scope="session")
+def me(authority: Authority) -> Credential:
+    """The client's own, which no impostor may see."""
+    return authority.issue("me.example")
+
+
+@pytest.fixture(scope="session")
+def ballast(authority: Authority) -> tuple[x509.Certificate, ...]:
+    """60 kB of certificates, to send along in a chain."""
+    extension = x509.UnrecognizedExtension(_BALLAST, bytes(15_000))
+    return tuple(
+        authority.issue(f"ballast {number}", extensions=(extension,)).certificate
+        for number in range(4)
+    )
+
+
+@pytest.fixture
+def fresh(authority: Authority, me: Credential, pins: PinSet) -> Callable[[], PinnedContext]:
+    """Make a client's context that has a certificate, and accepts the good server alone."""
+    return lambda: pin_context(client(authority, credential=me), pins)
+
+
+@pytest.fixture
+def ours(fresh: Callable[[], PinnedContext]) -> PinnedContext:
+    """One of those."""
+    return fresh()

@@ -100,6 +100,12 @@ class PinnedSocket(_SSLSocket):
     def _wait_for_connection(self) -> None:
         if self._sslobj is None:
             self._sslobj = NotConnected(self._context)
+            try:
+                # What cannot be kept is refused now, and not when it connects.
+                cast("PinnedContext", self._context)._gate(self.server_side, self.server_hostname)
+            except BaseException:
+                self.close()
+                raise
 
     def _adopt(self) -> None:
         """Of a socket that eventlet has made: make it one of this class, not yet used."""
@@ -125,6 +131,7 @@ class PinnedSocket(_SSLSocket):
     def _connect(self, connect: Callable[[Any], Any], addr: Any) -> Any:
         waiting = self._sslobj
         if isinstance(waiting, NotConnected):
+            waiting.check_unchanged()
             self._context = waiting.context
             self._sslobj = None  # ssl takes this for a socket that may connect
         self._in_connect = True
@@ -346,15 +353,8 @@ class PinnedContext(_SSLContext):
             )
         return False
 
-    def _wrap_socket(
-        self,
-        sock: Any,
-        server_side: bool,
-        server_hostname: str | None = None,
-        *,
-        owner: Any = None,
-        session: ssl.SSLSession | None = None,
-    ) -> Gate:
+    def _gate(self, server_side: bool, server_hostname: str | None) -> Gate:
+        """The gate for a socket that is wrapped now.  Raises InvalidPolicyError."""
         pinning = self._pins  # read once: another thread may assign to it
         pins: PinSet | None
         if isinstance(pinning, PinSet):
@@ -363,7 +363,7 @@ class PinnedContext(_SSLContext):
             pins, special = self._resolved(pinning, server_side, server_hostname)
         watch = not server_side and self._may_watch(pins, special)
         required = self._early_verdict == "require"
-        gate = Gate(
+        return Gate(
             self,
             pins,
             special,
@@ -374,8 +374,19 @@ class PinnedContext(_SSLContext):
             watch,
             required,
         )
+
+    def _wrap_socket(
+        self,
+        sock: Any,
+        server_side: bool,
+        server_hostname: str | None = None,
+        *,
+        owner: Any = None,
+        session: ssl.SSLSession | None = None,
+    ) -> Gate:
+        gate = self._gate(server_side, server_hostname)
         # OpenSSL copies the callback, if one is set, when the C object is made.
-        with watching(self) if watch else nullcontext():
+        with watching(self) if gate.watch else nullcontext():
             gate.real = _wrap_socket_in_c(
                 self, sock, server_side, server_hostname, owner=owner, session=session
             )

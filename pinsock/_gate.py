@@ -61,6 +61,7 @@ _OP_NO_RENEGOTIATION: Final = int(ssl.OP_NO_RENEGOTIATION)
 _CERT_REQUIRED: Final = int(ssl.CERT_REQUIRED)
 
 _MATCHED: Final = Outcome.MATCHED
+_STDLIB: Final = ssl.SSLSocket.__module__ == "ssl"
 
 #: After these a handshake that has not ended can go on.
 _CAN_GO_ON: Final = (
@@ -161,7 +162,6 @@ class Gate:
         "_special",
         "_underneath",
         "_verified",
-        "_watch",
         "_write",
         "begun",
         "in_connect",
@@ -170,6 +170,7 @@ class Gate:
         "real",
         "sock",
         "verdict",
+        "watch",
     )
 
     def __init__(  # noqa: PLR0917 - in each handshake, where keywords cost
@@ -228,7 +229,7 @@ class Gate:
         self._server_side = server_side
         self._host = host
         self._lock = RLock()
-        self._watch = watch
+        self.watch = watch
         self._required = required
         self._look = look
         #: What the early look refused, and the certificate that it saw.
@@ -260,7 +261,7 @@ class Gate:
                 if self._open:
                     return  # by another thread, for which this one waited
                 self.begun = True
-                if self._watch:
+                if self.watch:
                     self._watched_handshake()
                 else:
                     self.real.do_handshake()
@@ -278,8 +279,10 @@ class Gate:
 
     def _before_going_on(self, error: BaseException) -> None:
         """After a step of a handshake that has not ended."""
-        if self.in_connect and isinstance(error, TimeoutError):
-            self._end(error)  # ssl is about to take TLS off this socket
+        # ssl is about to take TLS off this socket, and another thread could then write in the
+        # clear; within the connect() of gevent and eventlet it is they who wait and go on.
+        if self.in_connect and (_STDLIB or isinstance(error, TimeoutError)):
+            self._end(error)
         if self._look:
             try:
                 self._look_at_chain()
@@ -457,7 +460,7 @@ class Gate:
         real = self.real
         shown = chain
         # Over a socket the early look comes before the chain is verified.
-        verified = self._verified and not (self._watch and self._early)
+        verified = self._verified and not (self.watch and self._early)
         if chain:
             sent = real.get_verified_chain() if verified else real.get_unverified_chain()
             shown = _chain(sent) or chain
@@ -595,7 +598,7 @@ class NotConnected:
     the socket in a way that ``ssl`` does not notice would send in the clear.
     """
 
-    __slots__ = ("context",)
+    __slots__ = ("context", "settings")
 
     _NOTHING: ClassVar = {
         "cipher": None,
@@ -613,8 +616,26 @@ class NotConnected:
     session_reused = None
 
     def __init__(self, context: ssl.SSLContext) -> None:
-        #: The one that the socket was wrapped with, which stays.
+        #: The one that the socket was wrapped with, which stays, and what counts of it.
         object.__setattr__(self, "context", context)
+        object.__setattr__(self, "settings", self._settings())
+
+    def _settings(self) -> tuple[object, ...]:
+        context = self.context
+        return (
+            vars(context).get("_pins"),
+            vars(context).get("on_verdict"),
+            _get_verify_mode(context),
+            _get_check_hostname(context),
+        )
+
+    def check_unchanged(self) -> None:
+        """What holds is what held when the socket was wrapped, though TLS begins only now."""
+        if self._settings() != self.settings:
+            raise InvalidPolicyError(
+                "pins, on_verdict, verify_mode or check_hostname of the context were changed "
+                "between wrapping this socket and connecting it; wrap another socket"
+            )
 
     def __setattr__(self, name: str, value: object) -> None:
         if name != "session":  # ssl.SSLSocket keeps it for when it connects

@@ -296,6 +296,7 @@ class PinSet:
         report_only: bool = False,
         note: str = "",
         labels: Mapping[Pin, str] | Mapping[str, str] | None = None,
+        _warn: bool = True,
     ) -> None:
         primary = _as_pins(pins, "pin")
         spare = () if backup is None else _as_pins(backup, "backup pin")
@@ -319,7 +320,7 @@ class PinSet:
             raise InvalidPinError(f"note is a str, not {type(note).__name__}")
         when, expires_at = _as_expiry(expires)
         named = _as_labels(labels, primary + spare) if labels else _NO_LABELS
-        if len(primary) == 1 and not spare and backup is not None:
+        if _warn and len(primary) == 1 and not spare and backup is not None:
             warnings.warn(
                 "one pin and no backup: if that key is lost, every program that pins it is locked "
                 "out. Give backup=... the pin of a second key, kept aside, or backup=None if this "
@@ -444,9 +445,7 @@ class PinSet:
 
 
 def _rebuild_set(arguments: dict[str, Any]) -> PinSet:
-    with warnings.catch_warnings():  # who made the set first was warned
-        warnings.simplefilter("ignore", PinWarning)
-        return PinSet(**arguments)
+    return PinSet(**arguments, _warn=False)  # who made the set first was warned
 
 
 # --- texts ----------------------------------------------------------------------------------------

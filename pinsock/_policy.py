@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn, TypeAlias, cast
 
 from pinsock._pins import Pin, PinSet, show
 from pinsock._text import safe_text
-from pinsock.exceptions import InvalidPinError, InvalidPolicyError, PinWarning
+from pinsock.exceptions import InvalidPinError, InvalidPolicyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -296,8 +295,12 @@ class PinPolicy:
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> PinPolicy:
         """Read a policy from a TOML file, once.  Raises InvalidPolicyError and OSError."""
+        return cls._from_file(path, warn=True)
+
+    @classmethod
+    def _from_file(cls, path: str | os.PathLike[str], *, warn: bool) -> PinPolicy:
         try:
-            return cls.from_toml(_read(path))
+            return cls._from_toml(_read(path), warn=warn)
         except InvalidPolicyError as error:
             named = InvalidPolicyError(f"{os.fspath(path)}: {error}")
             named.faults = error.faults
@@ -310,13 +313,17 @@ class PinPolicy:
         Raises InvalidPolicyError: for a syntax error with its line, otherwise with all that is
         wrong, each fault with its place.
         """
+        return cls._from_toml(text, warn=True)
+
+    @classmethod
+    def _from_toml(cls, text: str, *, warn: bool) -> PinPolicy:
         import tomllib
 
         try:
             document = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # a TOMLDecodeError says its line
             raise InvalidPolicyError(f"not TOML: {error}") from None
-        return _from_document(document)
+        return _from_document(document, warn=warn)
 
     def to_toml(self) -> str:
         """The policy as TOML, which :meth:`from_toml` reads back to an equal one."""
@@ -357,7 +364,8 @@ _SOME_PIN: Final = Pin("spki", bytes(32))
 class _Reader:
     """Reads a parsed document, and gathers all that is wrong with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, warn: bool) -> None:
+        self.warn = warn
         self.faults: list[Fault] = []
         #: By pattern: the first entry that has it.
         self.places: dict[str, str] = {}
@@ -442,7 +450,7 @@ class _Reader:
         if len(self.faults) > before:
             return None
         try:
-            return pattern, PinSet(pins, backup, labels=labels, **options)
+            return pattern, PinSet(pins, backup, labels=labels, _warn=self.warn, **options)
         except InvalidPinError as error:
             self.fault(path, str(error), shown)
             return None
@@ -453,8 +461,8 @@ _SETS_OF_KEYS: Final[dict[tuple[str, ...], frozenset[str]]] = {
 }
 
 
-def _from_document(document: Mapping[str, Any]) -> PinPolicy:
-    reader = _Reader()
+def _from_document(document: Mapping[str, Any], *, warn: bool) -> PinPolicy:
+    reader = _Reader(warn)
     reader.check_keys(document, _TOP_KEYS, "")
     entries = document.get("pin", [])
     if not isinstance(entries, list):
@@ -633,9 +641,7 @@ class PolicyFile:
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
     def _load(self) -> PinPolicy:
-        with warnings.catch_warnings():  # on a connection nobody reads them; lint tells
-            warnings.simplefilter("ignore", PinWarning)
-            return PinPolicy.from_file(self.path)
+        return PinPolicy._from_file(self.path, warn=False)  # on a connection nobody reads them
 
     def _look(self) -> None:
         last, self._last = self._last, None

@@ -327,6 +327,14 @@ _warnings_lock = RLock()
 @contextlib.contextmanager
 def _no_warnings() -> Iterator[None]:
     """Of what ``cryptography`` finds odd in a certificate: that is the peer's affair."""
-    with _warnings_lock, warnings.catch_warnings():  # which is not made for several threads
-        warnings.simplefilter("ignore")
+    # catch_warnings() is not made for several threads.  One that does not get its turn at once goes
+    # on without: at worst a warning is shown.
+    if not _warnings_lock.acquire(blocking=False):
         yield
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        _warnings_lock.release()

@@ -378,16 +378,20 @@ def test_post_handshake_authentication_is_refused_on_a_server(
     context.post_handshake_auth = True
     with pytest.raises(InvalidPolicyError, match="post_handshake_auth"):
         context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        with pytest.raises(InvalidPolicyError, match="post_handshake_auth"):
+            context.wrap_socket(plain, server_side=True)
+    changed = pin_context(server(good, clients=authority), PinSet(good.pin, None))
     with (
-        context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True) as listener,
+        changed.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True) as listener,
         calling(listener.getsockname(), client(authority, credential=good)) as caller,
     ):
+        changed.post_handshake_auth = True
         listener.settimeout(WAIT)
         with pytest.raises(InvalidPolicyError, match="post_handshake_auth"):
             listener.accept()
         report = caller.report()
     assert report.got_nothing()
-    assert not report.shaken
 
 
 @pytest.mark.parametrize("over", ["bio", "socket"])
@@ -915,3 +919,29 @@ def test_a_context_with_a_socket_class_of_its_own_is_not_pinned_in_vain(
     setattr(context, name, getattr(ssl.SSLContext, name))
     with pytest.raises(TypeError, match=name):
         pin_context(context, PinSet(good.pin, None))
+
+
+def test_a_context_changed_between_wrap_and_connect_is_refused(
+    authority: Authority, good: Credential, bad: Credential
+) -> None:
+    """Pins and verification are those of the wrap, though TLS begins with `connect()`."""
+
+    def new_pins(context: Any) -> None:
+        context.pins = PinSet(bad.pin, None)
+
+    def no_verification(context: Any) -> None:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+
+    for change in (new_pins, no_verification):
+        context = pin_context(client(authority), PinSet(good.pin, None))
+        with (
+            serving(server(bad)) as impostor,
+            context.wrap_socket(socket.socket(), server_hostname=HOST) as wrapped,
+        ):
+            change(context)
+            for _ in range(2):
+                with pytest.raises((InvalidPolicyError, OSError)):
+                    wrapped.connect(impostor.address)
+                with pytest.raises(OSError, match=r"."):
+                    wrapped.send(SECRET)

@@ -450,14 +450,20 @@ def test_a_server_must_ask_its_clients_for_a_certificate(
     context.verify_mode = mode
     with pytest.raises(InvalidPolicyError, match="CERT_REQUIRED"):
         context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        with pytest.raises(InvalidPolicyError, match="CERT_REQUIRED"):
+            context.wrap_socket(plain, server_side=True)
+    changed = pin_context(server(good, clients=authority), PinSet(good.pin, None))
     with (
-        context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True) as listener,
+        changed.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True) as listener,
         calling(listener.getsockname(), client(authority, credential=good)) as caller,
     ):
+        changed.verify_mode = mode
         listener.settimeout(WAIT)
         with pytest.raises(InvalidPolicyError, match="CERT_REQUIRED"):
             listener.accept()
-        assert caller.report().got_nothing()
+        report = caller.report()
+    assert report.got_nothing()
 
 
 @pytest.mark.parametrize("over", ["bio", "socket"])

@@ -259,16 +259,16 @@ def test_a_file_that_is_written_while_it_is_read_is_not_taken(
     file: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was read may be half of one and half of another; the next look reads it whole."""
-    read = PinPolicy.from_file
+    read = PinPolicy._from_file
 
-    def read_slowly(path: str) -> PinPolicy:
-        policy = read(path)
-        monkeypatch.setattr(PinPolicy, "from_file", read)
+    def read_slowly(path: str, *, warn: bool) -> PinPolicy:
+        policy = read(path, warn=warn)
+        monkeypatch.setattr(PinPolicy, "_from_file", read)
         file.write(NEWER.to_toml())
         return policy
 
     file.put(NEW.to_toml())
-    monkeypatch.setattr(PinPolicy, "from_file", read_slowly)
+    monkeypatch.setattr(PinPolicy, "_from_file", read_slowly)
     assert file.look() == OLD
     file.look()
     assert file.look() == NEWER
@@ -279,17 +279,17 @@ def test_a_file_that_is_mended_while_the_bad_one_is_read_is_loaded(
     file: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is the bad file that was refused, not what has taken its place since."""
-    read = PinPolicy.from_file
+    read = PinPolicy._from_file
 
-    def read_slowly(path: str) -> PinPolicy:
-        monkeypatch.setattr(PinPolicy, "from_file", read)
+    def read_slowly(path: str, *, warn: bool) -> PinPolicy:
+        monkeypatch.setattr(PinPolicy, "_from_file", read)
         try:
-            return read(path)
+            return read(path, warn=warn)
         finally:
             file.put(NEW.to_toml())
 
     file.put(b"half of it")
-    monkeypatch.setattr(PinPolicy, "from_file", read_slowly)
+    monkeypatch.setattr(PinPolicy, "_from_file", read_slowly)
     assert file.look() == OLD
     file.look()
     assert file.look() == NEW

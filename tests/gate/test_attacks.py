@@ -378,9 +378,11 @@ def test_post_handshake_authentication_is_refused_on_a_server(
     context.post_handshake_auth = True
     with pytest.raises(InvalidPolicyError, match="post_handshake_auth"):
         context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
-    with socket.create_server(("127.0.0.1", 0)) as plain:
-        with pytest.raises(InvalidPolicyError, match="post_handshake_auth"):
-            context.wrap_socket(plain, server_side=True)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as plain,
+        pytest.raises(InvalidPolicyError, match="post_handshake_auth"),
+    ):
+        context.wrap_socket(plain, server_side=True)
     changed = pin_context(server(good, clients=authority), PinSet(good.pin, None))
     with (
         changed.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True) as listener,

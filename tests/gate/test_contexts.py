@@ -450,9 +450,11 @@ def test_a_server_must_ask_its_clients_for_a_certificate(
     context.verify_mode = mode
     with pytest.raises(InvalidPolicyError, match="CERT_REQUIRED"):
         context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
-    with socket.create_server(("127.0.0.1", 0)) as plain:
-        with pytest.raises(InvalidPolicyError, match="CERT_REQUIRED"):
-            context.wrap_socket(plain, server_side=True)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as plain,
+        pytest.raises(InvalidPolicyError, match="CERT_REQUIRED"),
+    ):
+        context.wrap_socket(plain, server_side=True)
     changed = pin_context(server(good, clients=authority), PinSet(good.pin, None))
     with (
         changed.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True) as listener,

@@ -101,11 +101,15 @@ _log_repeats: Final = _Repeats(60.0, monotonic)
 def log_verdict(verdict: Verdict) -> None:
     """One line to ``logging.getLogger("pinsock")``; repeats within a minute are left out."""
     with contextlib.suppress(Exception):
-        if verdict.outcome in _SAID_ONCE:
-            with _log_lock:
+        # Whoever does not get his turn at once says it without looking for repeats: a lock that an
+        # interruption left held must not stop anybody's handshake.
+        if verdict.outcome in _SAID_ONCE and _log_lock.acquire(blocking=False):
+            try:
                 _log_repeats.ended()
                 if _log_repeats.is_repeat(verdict):
                     return
+            finally:
+                _log_lock.release()
         _logger.log(
             _LEVELS[verdict.outcome],
             "%s %s; %s%s",

@@ -947,3 +947,28 @@ def test_a_context_changed_between_wrap_and_connect_is_refused(
                     wrapped.connect(impostor.address)
                 with pytest.raises(OSError, match=r"."):
                     wrapped.send(SECRET)
+
+
+def test_a_connect_that_does_not_wait_leaves_no_live_plain_socket(
+    authority: Authority, good: Credential, tmp_path: Any
+) -> None:
+    """It is over at once on a Unix socket; ssl then takes TLS off, and the wire must be dead."""
+    context = pin_context(client(authority), PinSet(good.pin, None))
+    path = str(tmp_path / "s")
+    with (
+        socket.socket(socket.AF_UNIX) as listener,
+        context.wrap_socket(socket.socket(socket.AF_UNIX), server_hostname=HOST) as wrapped,
+    ):
+        listener.bind(path)
+        listener.listen()
+        wrapped.setblocking(False)
+        with pytest.raises(OSError, match=r"."):
+            wrapped.connect(path)
+        with pytest.raises(OSError, match=r"."):
+            socket.socket.send(wrapped, SECRET)  # what a thread in that window would do
+        peer, _ = listener.accept()
+        with peer:
+            peer.settimeout(WAIT)
+            received = b"".join(iter(lambda: peer.recv(65536), b""))
+    assert received[:1] == b"\x16"  # our hello, then the end
+    assert SECRET not in received

@@ -13,10 +13,9 @@ import socket
 import ssl
 import sys
 import weakref
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 
-from pinsock._early import obstacle, watching
+from pinsock._early import begin, end, obstacle
 from pinsock._gate import Gate, NotConnected, forbid_renegotiation
 from pinsock._pins import Pin, PinSet
 from pinsock._policy import PinPolicy, PolicyFile
@@ -385,11 +384,15 @@ class PinnedContext(_SSLContext):
         session: ssl.SSLSession | None = None,
     ) -> Gate:
         gate = self._gate(server_side, server_hostname)
-        # OpenSSL copies the callback, if one is set, when the C object is made.
-        with watching(self) if gate.watch else nullcontext():
+        try:
+            if gate.watch:
+                begin(self, gate)  # OpenSSL copies the callback when the C object is made
             gate.real = _wrap_socket_in_c(
                 self, sock, server_side, server_hostname, owner=owner, session=session
             )
+        finally:
+            if gate.watch:
+                end(gate)
         gate.sock = weakref.ref(sock)
         if hasattr(owner, "_sslsock"):
             owner = owner._sslsock()  # gevent's C socket knows the SSLSocket that holds it

@@ -12,19 +12,21 @@ The look can only refuse.  What it saw was not yet proven to be the peer's: the 
 from __future__ import annotations
 
 import _ssl
+import os
 from _thread import RLock, get_ident
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
 
-__all__ = ["leaf_of_message", "obstacle", "watching"]
+__all__ = ["begin", "end", "leaf_of_message", "obstacle"]
 
 _HANDSHAKE: Final = 22  # ContentType, RFC 8446, section 5.1
 _CERTIFICATE: Final = 11  # HandshakeType, RFC 8446, section 4
+#: What a server sends after its Certificate and before the client's flight: the first in TLS 1.2,
+#: the second in TLS 1.3.  Neither comes in a resumed session, which has no Certificate.
+_SERVER_HELLO_DONE: Final = 14  # RFC 5246, section 7.4.5
+_CERTIFICATE_VERIFY: Final = 15
 _COMPRESSED_CERTIFICATE: Final = 25  # RFC 8879, section 7.2
 _TLS_1_3: Final = 0x0304
 
@@ -34,14 +36,35 @@ _callback: Final[Any] = getattr(_ssl._SSLContext, "_msg_callback", None)
 class Watcher(Protocol):
     """A gate, as it is seen from here."""
 
+    def is_in_flight(self) -> bool: ...
     def is_of(self, conn: object) -> bool: ...
     def see_leaf(self, leaf: bytes) -> None: ...
     def see_compressed(self) -> None: ...
+    def look_missed(self) -> None: ...
     def look_failed(self) -> None: ...
 
 
-#: By thread: whose handshake is in flight.
-_in_flight: Final[dict[int, Watcher]] = {}
+_Flight: TypeAlias = "tuple[Watcher, ssl.SSLContext, _Flight | None]"
+
+#: By thread: whose handshake is in flight, in which context; and the one that it interrupted, since
+#: a signal handler may have a handshake of its own.
+_in_flight: Final[dict[int, _Flight]] = {}
+
+#: What must not come between: that a context's callback is set for one handshake, and taken away
+#: after another.
+_lock = RLock()
+
+
+def _after_fork() -> None:
+    # The thread that held it is not in the child, nor are the others and their handshakes.
+    global _lock  # noqa: PLW0603 - there is no other way to give the child a lock that is free
+    _lock = RLock()
+    for thread in set(_in_flight) - {get_ident()}:
+        del _in_flight[thread]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _on_message(  # noqa: PLR0917 - CPython calls it so
@@ -49,23 +72,44 @@ def _on_message(  # noqa: PLR0917 - CPython calls it so
 ) -> None:
     if content_type != _HANDSHAKE or direction != "read":
         return
-    if msg_type not in (_CERTIFICATE, _COMPRESSED_CERTIFICATE):
+    act = _ACTS.get(msg_type)
+    if act is None:
         return
-    watcher = _in_flight.get(get_ident())
-    if watcher is None:
+    flight = _in_flight.get(get_ident())
+    if flight is None:
         return
+    watcher = flight[0]
     try:
-        if not watcher.is_of(conn):
-            return
-        leaf = None if msg_type == _COMPRESSED_CERTIFICATE else leaf_of_message(data, version)
-        if leaf is not None:
-            watcher.see_leaf(leaf)
-        elif msg_type == _COMPRESSED_CERTIFICATE:
-            watcher.see_compressed()
+        if watcher.is_of(conn):
+            act(watcher, data, version)
     except BaseException:
         watcher.look_failed()  # CPython keeps the exception back, and OpenSSL would go on
         raise
 
+
+def _see_certificate(watcher: Watcher, message: bytes, version: int) -> None:
+    leaf = leaf_of_message(message, version)
+    if leaf is not None:
+        watcher.see_leaf(leaf)
+        end(watcher)  # of no more use, and each message of the flight would cost
+
+
+def _see_compressed(watcher: Watcher, _message: bytes, _version: int) -> None:
+    watcher.see_compressed()
+
+
+def _miss(watcher: Watcher, _message: bytes, _version: int) -> None:
+    # An exception in the first lines of the callback, from a signal handler, is swallowed before
+    # anything was seen.
+    watcher.look_missed()
+
+
+_ACTS: Final = {
+    _CERTIFICATE: _see_certificate,
+    _COMPRESSED_CERTIFICATE: _see_compressed,
+    _SERVER_HELLO_DONE: _miss,
+    _CERTIFICATE_VERIFY: _miss,
+}
 
 # ssl.SSLContext's property for the callback asks for this of what it finds.
 _on_message.user_function = None  # type: ignore[attr-defined]
@@ -101,37 +145,43 @@ def obstacle(context: ssl.SSLContext) -> str | None:
     return None
 
 
-#: By context: how many handshakes are in flight that need its callback.
-_watched: Final[WeakKeyDictionary[ssl.SSLContext, int]] = WeakKeyDictionary()
-_lock: Final = RLock()  # a signal handler may have a handshake of its own
-
-
-@contextmanager
-def watching(context: ssl.SSLContext, watcher: Watcher | None = None) -> Iterator[None]:
-    """Within: the callback is set, and what this thread's handshake receives is shown to
-    ``watcher``.
+def begin(context: ssl.SSLContext, watcher: Watcher) -> None:
+    """From here on the callback is set, and what this thread's handshake receives is shown to
+    ``watcher``, until :func:`end`, which is to be called however this ends.
 
     Just while a handshake is in flight, since it costs something on each record.
     """
     thread = get_ident()
-    outer = _in_flight.get(thread)  # in a signal handler there may be one
     with _lock:
-        number = _watched.get(context, 0)
-        _watched[context] = number + 1
-        if not number and obstacle(context) is None:
+        outer = _in_flight.get(thread)
+        while outer is not None and not outer[0].is_in_flight():
+            outer = outer[2]  # its end was interrupted
+        _in_flight[thread] = watcher, context, outer
+        if obstacle(context) is None:
             _callback.__set__(context, _on_message)
-    if watcher is not None:
-        _in_flight[thread] = watcher
-    try:
-        yield
-    finally:
-        if outer is not None:
-            _in_flight[thread] = outer
+
+
+def end(watcher: Watcher) -> None:
+    """``watcher`` need not be shown anything more; for one that never was, this does nothing."""
+    thread = get_ident()
+    with _lock:
+        flight = _in_flight.get(thread)
+        if flight is None or flight[0] is not watcher:
+            return
+        _, context, outer = flight
+        if outer is None:
+            del _in_flight[thread]
         else:
-            _in_flight.pop(thread, None)
-        with _lock:
-            number = _watched.pop(context) - 1
-            if number:
-                _watched[context] = number
-            elif _callback is not None and _callback.__get__(context) is _on_message:
-                _callback.__set__(context, None)
+            _in_flight[thread] = outer
+        if not _is_needed(context) and obstacle(context) is None:
+            _callback.__set__(context, None)
+
+
+def _is_needed(context: ssl.SSLContext) -> bool:
+    flight: _Flight | None
+    for flight in _in_flight.values():
+        while flight is not None:
+            if flight[1] is context:
+                return True
+            flight = flight[2]
+    return False

@@ -30,7 +30,7 @@ from _thread import RLock
 from time import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast
 
-from pinsock._early import obstacle, watching
+from pinsock._early import begin, end, obstacle
 from pinsock._verify import Outcome, Verdict, judge, refusal
 from pinsock.exceptions import InvalidPolicyError, PinVerificationError
 
@@ -148,6 +148,7 @@ class Gate:
         "_early",
         "_failure",
         "_handshake",
+        "_held",
         "_host",
         "_lock",
         "_look",
@@ -157,6 +158,7 @@ class Gate:
         "_pins",
         "_read",
         "_required",
+        "_seen",
         "_server_side",
         "_shutdown",
         "_special",
@@ -234,6 +236,10 @@ class Gate:
         self._look = look
         #: What the early look refused, and the certificate that it saw.
         self._early: tuple[Verdict, bytes] | None = None
+        #: Whether it saw one and did not refuse it.
+        self._seen = False
+        #: Whether a BIO may hold a flight that it is not decided whether to let out.
+        self._held = False
         self._drain = True
         self._busy = False
         self._failure: PinVerificationError | None = None
@@ -264,18 +270,27 @@ class Gate:
                 if self.watch:
                     self._watched_handshake()
                 else:
+                    self._held = self.outgoing is not None
                     self.real.do_handshake()
                 self._failure = _INTERRUPTED
                 self._check()
+                self._held = False
             except BaseException as error:
                 if self._failure is None and isinstance(error, _CAN_GO_ON):
                     if self._look or self.in_connect:
                         self._before_going_on(error)
+                    self._held = False
                     raise
                 self._end(error)
                 raise
             finally:
                 self._busy = False
+                if self._held and self.outgoing is not None:
+                    # Stopped in between, by a signal handler that raised.
+                    if not self._open:
+                        self._failure = self._failure or _INTERRUPTED
+                        self.outgoing.read()
+                    self._held = False
 
     def _before_going_on(self, error: BaseException) -> None:
         """After a step of a handshake that has not ended."""
@@ -302,10 +317,11 @@ class Gate:
         elif isinstance(error, OSError):
             if self._look and not isinstance(error, ssl.SSLCertVerificationError):
                 # A peer that ends the handshake at once must not get our flight for it.
+                self._verified = False  # perhaps it was not, and the message must not say so
                 self._look_at_chain()
             self._cut()
             # An alert may be on its way out of a BIO, and it may leave.
-            self._drain = False
+            self._drain = self._held = False
             self._failed_with(
                 "the handshake of this connection failed before, so its peer was never checked; "
                 "make a new connection"
@@ -345,8 +361,12 @@ class Gate:
         if reason is not None:
             raise InvalidPolicyError(f'early_verdict="require" cannot be kept: {reason}')
         try:
-            with watching(context, self):
+            try:
+                if not self._seen:
+                    begin(context, self)
                 real.do_handshake()
+            finally:
+                end(self)
         except Exception:
             # EPIPE and the like: the connection was shut down under OpenSSL's feet.
             if self._failure is not None:
@@ -367,6 +387,9 @@ class Gate:
         finally:
             del error
 
+    def is_in_flight(self) -> bool:
+        return self._busy or self.real is None  # in the wrap
+
     def is_of(self, conn: object) -> bool:
         return conn is self.real.owner or (self.sock is not None and conn is self.sock())
 
@@ -375,9 +398,17 @@ class Gate:
         self._failure = _INTERRUPTED
         verdict = self._judge((leaf,), True)
         if verdict.allowed:
+            self._seen = True
             self._failure = None
         else:
             self._early = verdict, leaf
+            self._cut()
+
+    def look_missed(self) -> None:
+        """The client's flight is next."""
+        if not self._seen:
+            if self._failure is None:
+                self._failure = _INTERRUPTED
             self._cut()
 
     def look_failed(self) -> None:

@@ -154,6 +154,69 @@ def shake_hands(wire: Wire, stop: Stop | None = None) -> None:
 # --- anywhere -------------------------------------------------------------------------------------
 
 
+def assert_nothing_got_out(wire: Wire, me: Credential, stop: Stop) -> None:
+    report = wire.finish()
+    assert words(report.raw) in ([], ["ClientHello"]), stop.place
+    assert report.certificate is None, stop.place
+    assert me.der not in report.raw, stop.place
+    assert report.got_nothing(), stop.place
+
+
+@each_version
+@each_over
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TimeoutError, ValueError])
+def test_an_interruption_anywhere_lets_nothing_out(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    bad: Credential,
+    me: Credential,
+    error: type[BaseException],
+    over: Over,
+    version: ssl.TLSVersion,
+) -> None:
+    """Ctrl-C, or a handler that bounds the time of a call; in the callback CPython forgets it."""
+    peer = Witness(bad, authority, version)
+
+    def stop_it() -> None:
+        raise error
+
+    def meet(stop: Stop) -> None:
+        with Wire(ours, peer.context, over=over) as wire:
+            with contextlib.suppress(error):
+                shake_hands(wire, stop)
+            wire.carry()  # whoever caught it sends what there is, and goes on with the connection
+            for _ in range(2):
+                with contextlib.suppress(OSError):
+                    shake_hands(wire)
+            assert_nothing_got_out(wire, me, stop)
+
+    assert everywhere(_gate.Gate.do_handshake.__code__, stop_it, meet) > 10
+
+
+@each_version
+def test_an_interruption_anywhere_blinds_no_later_look(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    good: Credential,
+    bad: Credential,
+    me: Credential,
+    version: ssl.TLSVersion,
+) -> None:
+    """The next connection of the same context is looked at, whatever became of the one before."""
+    right, wrong = Witness(good, authority, version), Witness(bad, authority, version)
+
+    def meet(stop: Stop) -> None:
+        with Wire(ours, right.context, over="socket") as wire:
+            shake_hands(wire, stop)
+        with Wire(ours, wrong.context, over="socket") as wire:
+            shake_hands(wire)
+            assert_nothing_got_out(wire, me, stop)
+
+    assert everywhere(_gate.Gate.do_handshake.__code__, interrupt, meet) > 10
+
+
 def test_a_handler_that_connects_in_the_same_context_does_not_wait_for_itself(
     ours: PinnedContext, authority: Authority, good: Credential
 ) -> None:

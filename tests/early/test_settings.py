@@ -244,8 +244,7 @@ def test_a_compressed_certificate_is_refused_with_the_reason(
     early: Any,
 ) -> None:
     """No OpenSSL of today sends us one, so the number of an ordinary one stands for it."""
-    monkeypatch.setattr(_early, "_COMPRESSED_CERTIFICATE", _early._CERTIFICATE)
-    monkeypatch.setattr(_early, "_CERTIFICATE", None)
+    monkeypatch.setitem(_early._ACTS, _early._CERTIFICATE, _early._see_compressed)
     ours.early_verdict = early
     with Wire(ours, Witness(good, authority, TLS_1_3).context, over="socket") as wire:
         with pytest.raises(PinVerificationError, match="compressed certificate"):

@@ -63,6 +63,8 @@ class Reached:
     def _enter(self, frame: FrameType, _event: str, _argument: object) -> Any:
         if not frame.f_code.co_filename.startswith(self._files):
             return None
+        if frame.f_code.co_name == "__del__":
+            return None  # of a gate that was met before: Python prints what is raised there
         frame.f_trace_opcodes = self._step == "opcode"
         frame.f_trace_lines = self._step == "line"
         return self._each

@@ -178,8 +178,8 @@ def end(watcher: Watcher) -> None:
 
 
 def _is_needed(context: ssl.SSLContext) -> bool:
-    flight: _Flight | None
-    for flight in _in_flight.values():
+    for newest in _in_flight.values():
+        flight: _Flight | None = newest
         while flight is not None:
             if flight[1] is context:
                 return True

@@ -207,7 +207,7 @@ class PinnedContext(_SSLContext):
     _early_verdict: EarlyVerdict = "auto"
     #: Whether a client certificate is, or may be, loaded.
     _sends_certificate: bool
-    on_verdict: Callable[[Verdict], object] | None
+    _on_verdict: Callable[[Verdict], object] | None
     _pins: PinPolicy | PolicyFile | PinSet
 
     # Without a __new__ of its own, ssl.SSLContext would take the missing positional argument for
@@ -246,6 +246,15 @@ class PinnedContext(_SSLContext):
         self._pins = _as_pinning(pins)
 
     @property
+    def on_verdict(self) -> Callable[[Verdict], object] | None:
+        """What is called with each :class:`Verdict`, for the next connection on."""
+        return self._on_verdict
+
+    @on_verdict.setter
+    def on_verdict(self, value: Callable[[Verdict], object] | None) -> None:
+        self._on_verdict = _as_callback(value)
+
+    @property
     def early_verdict(self) -> EarlyVerdict:
         """``"auto"``, ``"require"`` or ``"off"``, for the next connection on."""
         return self._early_verdict
@@ -266,6 +275,8 @@ class PinnedContext(_SSLContext):
         session: ssl.SSLSession | None = None,
     ) -> PinnedSocket:
         """As ``ssl.SSLContext.wrap_socket``; raises PinMismatchError where the peer is refused."""
+        if not hasattr(sock, "fileno"):
+            raise TypeError(f"sock is a connected socket, not {type(sock).__name__}")
         if isinstance(sock, ssl.SSLSocket) and sock._sslobj is not None:  # type: ignore[attr-defined]
             raise ValueError(
                 "this socket speaks TLS already; TLS within TLS goes through wrap_bio(), fed from "
@@ -366,7 +377,7 @@ class PinnedContext(_SSLContext):
             self,
             pins,
             special,
-            self.on_verdict,
+            self._on_verdict,
             server_side,
             server_hostname,
             False,
@@ -419,7 +430,9 @@ class PinnedContext(_SSLContext):
         else:
             pins, special = self._resolved(pinning, server_side, server_hostname)
         look = not server_side and self._may_look(pins, special)
-        gate = Gate(self, pins, special, self.on_verdict, server_side, server_hostname, look, False)
+        gate = Gate(
+            self, pins, special, self._on_verdict, server_side, server_hostname, look, False
+        )
         gate.real = _wrap_bio_in_c(
             self, incoming, outgoing, server_side, server_hostname, owner=owner, session=session
         )
@@ -531,6 +544,8 @@ def create_connection(
     :param timeout: seconds, for the connection and from then on; ``None`` for no limit.
     :param server_hostname: the name to verify, if it is not ``host``.
     """
+    if not isinstance(address, (tuple, list)) or len(address) < 2:
+        raise TypeError(f"address is (host, port), not {address!r}")
     pinned = _context_for(pins, context)  # before connecting: bad pins need no network
     if timeout is _DEFAULT_TIMEOUT:
         sock = socket.create_connection(address, source_address=source_address)
@@ -553,19 +568,26 @@ def _pin(
     pins: Pinning,
     on_verdict: Callable[[Verdict], object] | None,
 ) -> None:
-    if on_verdict is not None and not callable(on_verdict):
-        raise TypeError(
-            f"on_verdict is called with a Verdict; {type(on_verdict).__name__} is not callable"
-        )
+    callback = _as_callback(on_verdict)
     pin_set = _as_pinning(pins)
     _prove_once()
     forbid_renegotiation(context)
     vars(context).update(
         _pins=pin_set,
-        on_verdict=on_verdict,
+        _on_verdict=callback,
         # ssl does not tell whether a certificate was loaded before.
         _sends_certificate=type(context) is not PinnedContext,
     )
+
+
+def _as_callback(
+    on_verdict: Callable[[Verdict], object] | None,
+) -> Callable[[Verdict], object] | None:
+    if on_verdict is not None and not callable(on_verdict):
+        raise TypeError(
+            f"on_verdict is called with a Verdict; {type(on_verdict).__name__} is not callable"
+        )
+    return on_verdict
 
 
 def _as_pinning(pins: Pinning) -> PinPolicy | PolicyFile | PinSet:
@@ -588,7 +610,8 @@ def _kept_context(
 
 
 def _settings(context: PinnedContext) -> tuple[object, ...]:
-    """What somebody could have changed on a context that he was handed with his connection."""
+    """What somebody could have changed on a context that he was handed with his connection, as far
+    as ssl tells: of ALPN it does not."""
     return (
         context.pins,
         context.on_verdict,
@@ -600,7 +623,11 @@ def _settings(context: PinnedContext) -> tuple[object, ...]:
         context.minimum_version,
         context.maximum_version,
         context._sends_certificate,
+        context.keylog_filename,
+        context.sslsocket_class,
+        context.sslobject_class,
         tuple(context.cert_store_stats().items()),
+        tuple(cipher["name"] for cipher in context.get_ciphers()),
     )
 
 
@@ -641,7 +668,7 @@ def _prove_once() -> None:
     """
     with_pins = PinnedContext.__new__(PinnedContext)
     some_pins = PinSet([Pin("spki", bytes(32))], backup=None)
-    vars(with_pins).update(_pins=some_pins, on_verdict=None, _sends_certificate=False)
+    vars(with_pins).update(_pins=some_pins, _on_verdict=None, _sends_certificate=False)
 
     near, far = socket.socketpair()
     with near, far:

@@ -655,7 +655,7 @@ class NotConnected:
         context = self.context
         return (
             vars(context).get("_pins"),
-            vars(context).get("on_verdict"),
+            vars(context).get("_on_verdict"),
             _get_verify_mode(context),
             _get_check_hostname(context),
         )

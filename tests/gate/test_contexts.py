@@ -696,6 +696,35 @@ def test_a_kept_context_that_was_changed_does_not_serve_others(
     with create_connection(theirs.address, pins, server_hostname=HOST) as connection:
         assert connection.context.verify_mode == ssl.CERT_REQUIRED
         assert connection.context.check_hostname
+        connection.context.set_ciphers("ECDHE+AESGCM")
+        changed = connection.context.get_ciphers()
+    with create_connection(theirs.address, pins, server_hostname=HOST) as connection:
+        assert connection.context.get_ciphers() != changed
+        connection.context.sslsocket_class = ssl.SSLSocket
+    with create_connection(theirs.address, pins, server_hostname=HOST) as connection:
+        assert isinstance(connection, PinnedSocket)
+
+
+@pytest.mark.parametrize("address", ["server.example:443", "server.example", ("host",), None, 443])
+def test_an_address_that_is_none_is_named(pins: PinSet, address: Any) -> None:
+    """Before anything is connected."""
+    with pytest.raises(TypeError, match=r"\(host, port\), not "):
+        create_connection(address, pins)
+
+
+@pytest.mark.parametrize("sock", [None, "socket", 5])
+def test_what_is_not_a_socket_is_named(pins: PinSet, sock: Any) -> None:
+    """By its type."""
+    with pytest.raises(TypeError, match=f"connected socket, not {type(sock).__name__}"):
+        wrap_socket(sock, pins, server_hostname=HOST, context=PinnedContext(pins=pins))
+
+
+def test_a_callback_that_cannot_be_called_is_refused_when_it_is_set(pins: PinSet) -> None:
+    """And not in the middle of a handshake."""
+    context = PinnedContext(pins=pins)
+    with pytest.raises(TypeError, match="int is not callable"):
+        context.on_verdict = 5  # type: ignore[assignment]
+    assert context.on_verdict is None
 
 
 def test_the_short_ways_take_a_context(

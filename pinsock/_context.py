@@ -16,7 +16,12 @@ import weakref
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 
 from pinsock._early import begin, end, obstacle
-from pinsock._gate import Gate, NotConnected, forbid_renegotiation
+from pinsock._gate import (
+    Gate,
+    NotConnected,
+    forbid_compressed_certificates,
+    forbid_renegotiation,
+)
 from pinsock._pins import Pin, PinSet
 from pinsock._policy import PinPolicy, PolicyFile
 from pinsock.exceptions import InvalidPinError, InvalidPolicyError, PinsockError
@@ -397,6 +402,7 @@ class PinnedContext(_SSLContext):
         gate = self._gate(server_side, server_hostname)
         try:
             if gate.watch:
+                forbid_compressed_certificates(self)
                 begin(self, gate)  # OpenSSL copies the callback when the C object is made
             gate.real = _wrap_socket_in_c(
                 self, sock, server_side, server_hostname, owner=owner, session=session

@@ -27,6 +27,7 @@ import _ssl
 import errno
 import ssl
 from _thread import RLock
+from contextlib import suppress
 from time import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast
 
@@ -40,7 +41,13 @@ if TYPE_CHECKING:
 
     from pinsock._pins import PinSet
 
-__all__ = ["Gate", "NotConnected", "Special", "forbid_renegotiation"]
+__all__ = [
+    "Gate",
+    "NotConnected",
+    "Special",
+    "forbid_compressed_certificates",
+    "forbid_renegotiation",
+]
 
 #: What a policy says beside the pins of a host: whether unlisted hosts are allowed, and the pins of
 #: approved interceptors.
@@ -114,6 +121,20 @@ def forbid_renegotiation(context: ssl.SSLContext) -> None:
     options = _get_options(context)
     if not options & _OP_NO_RENEGOTIATION:
         _set_options(context, options | _OP_NO_RENEGOTIATION)
+
+
+#: SSL_OP_NO_RX_CERTIFICATE_COMPRESSION of OpenSSL 3.2 and later, for which ssl has no name.
+_OP_NO_RX_CERTIFICATE_COMPRESSION: Final = 1 << 33
+
+
+def forbid_compressed_certificates(context: ssl.SSLContext) -> None:
+    """A server that may send one (RFC 8879) would be refused: the early look cannot read it."""
+    if ssl.OPENSSL_VERSION_INFO >= (3, 2):
+        options = _get_options(context)
+        if not options & _OP_NO_RX_CERTIFICATE_COMPRESSION:
+            # Python 3.11 has 32 bits for it on Windows; there it stays a refusal.
+            with suppress(OverflowError):
+                _set_options(context, options | _OP_NO_RX_CERTIFICATE_COMPRESSION)
 
 
 def _refuse_server_settings(context: ssl.SSLContext, verified: bool) -> None:

@@ -257,6 +257,24 @@ def test_a_compressed_certificate_is_refused_with_the_reason(
     assert me.der not in report.raw
 
 
+@pytest.mark.parametrize("certificate", [True, False])
+def test_where_the_look_could_not_read_compressed_certificates_none_is_asked_for(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    pins: PinSet,
+    monkeypatch: pytest.MonkeyPatch,
+    sock: socket.socket,
+    certificate: bool,
+) -> None:
+    """By OpenSSL's option for it, from the version on that has one; otherwise it stays unset."""
+    context = ours if certificate else create_default_context(pins, cadata=authority.pem)
+    for version, option in ((3, 1), 0), ((3, 2), 1 << 33):
+        monkeypatch.setattr(ssl, "OPENSSL_VERSION_INFO", version)
+        with wrap(context, "socket", sock.dup()):
+            assert context.options & 1 << 33 == (option if certificate else 0)
+
+
 @each_version
 def test_a_callback_that_is_set_after_the_wrap_breaks_no_promise(
     ours: Any, authority: Authority, bad: Credential, version: ssl.TLSVersion

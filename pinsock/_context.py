@@ -160,9 +160,29 @@ class PinnedSocket(_SSLSocket):
         # On the C socket: gevent has it in _sock, and eventlet's class comes before ssl's.
         _socket.socket.shutdown(self if isinstance(self, _socket.socket) else self._sock, how)
 
+    # What ssl says of the next three depends on whether a socket is connected.
+
+    def recvfrom(self, buflen: int = 1024, flags: int = 0) -> Any:
+        self._need_connection("recvfrom")
+        return super().recvfrom(buflen, flags)
+
+    def recvfrom_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> Any:
+        self._need_connection("recvfrom_into")
+        return super().recvfrom_into(buffer, nbytes, flags)
+
+    def sendto(self, data: Any, flags_or_addr: Any, addr: Any = None) -> Any:
+        self._need_connection("sendto")
+        return super().sendto(data, flags_or_addr, addr)
+
+    def _need_connection(self, name: str) -> None:
+        if isinstance(self._sslobj, NotConnected):
+            raise self._sslobj.error(name)
+
     def verify_client_post_handshake(self) -> None:
         """Refused: the peer would show another certificate after the check."""
-        _refuse_post_handshake_auth()
+        if self.server_side:
+            _refuse_post_handshake_auth()
+        super().verify_client_post_handshake()  # which says that this is no server
 
 
 class PinnedSSLObject(ssl.SSLObject):
@@ -178,7 +198,9 @@ class PinnedSSLObject(ssl.SSLObject):
 
     def verify_client_post_handshake(self) -> None:
         """Refused: the peer would show another certificate after the check."""
-        _refuse_post_handshake_auth()
+        if self.server_side:
+            _refuse_post_handshake_auth()
+        super().verify_client_post_handshake()  # which says that this is no server
 
 
 def _refuse_post_handshake_auth() -> None:

@@ -108,6 +108,12 @@ _INTERRUPTED: Final = PinVerificationError(
     "make a new one"
 )
 
+#: The same where the client's flight is next and there was no leaf to look at.
+_UNSEEN: Final = PinVerificationError(
+    "the server showed no certificate, or a signal handler came between, so no pin can match; the "
+    "connection is refused for good"
+)
+
 
 def log_verdict(verdict: Verdict) -> None:
     # Most programs never come here, and logging takes a while to load.
@@ -429,7 +435,7 @@ class Gate:
         """The client's flight is next."""
         if not self._seen:
             if self._failure is None:
-                self._failure = _INTERRUPTED
+                self._failure = _UNSEEN
             self._cut()
 
     def look_failed(self) -> None:
@@ -691,17 +697,17 @@ class NotConnected:
 
     def __setattr__(self, name: str, value: object) -> None:
         if name != "session":  # ssl.SSLSocket keeps it for when it connects
-            raise self._error(name)
+            raise self.error(name)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         if name in self._NOTHING:
             return lambda *_: self._NOTHING[name]
-        raise self._error(name)
+        raise self.error(name)
 
     @staticmethod
-    def _error(name: str) -> OSError:
+    def error(name: str) -> OSError:
         return OSError(
             errno.ENOTCONN,
             f"{name}: this socket was wrapped before it was connected, and pinsock lets nothing "

@@ -705,6 +705,34 @@ def test_a_kept_context_that_was_changed_does_not_serve_others(
         assert isinstance(connection, PinnedSocket)
 
 
+@pytest.mark.parametrize("name", ["recvfrom", "recvfrom_into", "sendto"])
+def test_datagram_calls_before_connect_raise_what_ssl_raises(
+    authority: Authority, pins: PinSet, name: str
+) -> None:
+    """An OSError before, and a ValueError afterwards."""
+    arguments = {
+        "recvfrom": (1,),
+        "recvfrom_into": (bytearray(1), 1),
+        "sendto": (b"x", ("127.0.0.1", 9)),
+    }
+    for context in (client(authority), pin_context(client(authority), pins)):
+        with (
+            context.wrap_socket(socket.socket(), server_hostname=HOST) as wrapped,
+            pytest.raises(OSError),  # noqa: PT011 - its number is not the same everywhere
+        ):
+            getattr(wrapped, name)(*arguments[name])
+
+
+def test_a_client_that_asks_for_post_handshake_authentication_hears_what_ssl_says(
+    authority: Authority, good: Credential, pins: PinSet
+) -> None:
+    """It is not a server."""
+    with Wire(pin_context(client(authority), pins), server(good)) as wire:
+        wire.do(wire.near.do_handshake)
+        with pytest.raises(ssl.SSLError, match="not server"):
+            wire.near.verify_client_post_handshake()
+
+
 @pytest.mark.parametrize("address", ["server.example:443", "server.example", ("host",), None, 443])
 def test_an_address_that_is_none_is_named(pins: PinSet, address: Any) -> None:
     """Before anything is connected."""

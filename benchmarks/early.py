@@ -1,4 +1,4 @@
-"""``python -m benchmarks.early``: what the early verdict costs, against doing without it.
+"""What the early verdict costs, against doing without it.
 
 Over sockets, where it takes CPython's message callback; over BIOs it is a look at what is there.
 Handshakes of TLS 1.3 (P-256) and messages on the connection afterwards, for a client without and
@@ -7,26 +7,28 @@ with a certificate of its own.  Everything takes turns in one run, and what is p
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import gc
 import random
 import socket
 import ssl
-import statistics
-from time import perf_counter
+from time import thread_time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pinsock
-from benchmarks.interleaved import Alternative, Ratio, ratio, time_in_turn
+from benchmarks.figures import Figure, Section
+from benchmarks.interleaved import Alternative, Ratio, ratio, ratio_of_medians, time_in_turn
+from benchmarks.meetings import HOST, PLAIN, server_context
 from pinsock import PinMismatchError, PinSet
 from pinsock._throwaway import Authority, Credential
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-HOST: Final = "localhost"
-PLAIN: Final = "ssl"
+    from benchmarks.figures import Effort
+
+__all__ = ["costs"]
+
 OFF: Final = "off"
 AUTO: Final = "auto"
 
@@ -49,17 +51,6 @@ class Meeting(NamedTuple):
         self.far.close()
 
 
-def server_context(credential: Credential, clients: Authority | None) -> ssl.SSLContext:
-    """Without session tickets, which the client would have to read."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.num_tickets = 0
-    credential.load_into(context)
-    if clients is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(cadata=clients.pem)
-    return context
-
-
 def client_contexts(
     authority: Authority, pins: PinSet, credential: Credential | None
 ) -> dict[str, ssl.SSLContext]:
@@ -67,7 +58,7 @@ def client_contexts(
     contexts: dict[str, ssl.SSLContext] = {PLAIN: ssl.create_default_context(cadata=authority.pem)}
     for early in (OFF, AUTO):
         pinned = pinsock.create_default_context(pins, cadata=authority.pem)
-        pinned.early_verdict = early  # type: ignore[assignment]
+        pinned.early_verdict = early
         contexts[early] = pinned
     if credential is not None:
         for context in contexts.values():
@@ -86,19 +77,19 @@ def pair(client: ssl.SSLContext, server: ssl.SSLContext) -> tuple[ssl.SSLSocket,
 
 def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> Meeting:
     """In one thread: each end goes on when the other waits."""
-    begin = perf_counter()
+    begin = thread_time()
     near, far = pair(client, server)
-    start = perf_counter()
+    start = thread_time()
     with contextlib.suppress(ssl.SSLWantReadError):
         near.do_handshake()
-    client_seconds = perf_counter() - start
+    client_seconds = thread_time() - start
     with contextlib.suppress(ssl.SSLWantReadError):
         far.do_handshake()
-    start = perf_counter()
+    start = thread_time()
     near.do_handshake()
-    client_seconds += perf_counter() - start
+    client_seconds += thread_time() - start
     far.do_handshake()
-    return Meeting(near, far, perf_counter() - begin, client_seconds)
+    return Meeting(near, far, thread_time() - begin, client_seconds)
 
 
 def is_identified(client: ssl.SSLContext, impostor: ssl.SSLContext) -> bool:
@@ -139,22 +130,6 @@ def handshakes(
     return times
 
 
-def ratio_of_medians(times: Mapping[str, list[float]], against: str, parts: int = 20) -> Ratio:
-    """The ratio of the medians over all rounds; the spread is that of the same over parts of it."""
-    size = max(1, len(times[AUTO]) // parts)
-    spread = sorted(
-        statistics.median(times[AUTO][i : i + size])
-        / statistics.median(times[against][i : i + size])
-        for i in range(0, len(times[AUTO]) - size + 1, size)
-    )
-    cut = len(spread) // 10
-    return Ratio(
-        statistics.median(times[AUTO]) / statistics.median(times[against]),
-        spread[cut],
-        spread[-1 - cut],
-    )
-
-
 def messages(
     clients: Mapping[str, ssl.SSLContext], server: ssl.SSLContext, size: int, rounds: int
 ) -> dict[str, list[float]]:
@@ -174,40 +149,48 @@ def messages(
         return dict(time_in_turn(alternatives, rounds))
 
 
-def show(what: str, against: str, spread: Ratio, goal: float | None) -> None:
-    verdict = "" if goal is None else f"   goal {goal}{'' if spread.median <= goal else ', missed'}"
-    print(f"  {what:26} auto / {against:4} {spread}{verdict}")
-
-
-def main() -> None:
+def costs(effort: Effort) -> Iterator[Section]:
     """Prove that the alternatives differ as they should, then time them."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.early", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=2000, help="handshakes of each kind")
-    rounds = parser.parse_args().rounds
-
     authority = Authority()
     good, other, own = authority.issue(HOST), authority.issue(HOST), authority.issue("me.example")
     pins = PinSet([good.pin], [authority.issue(HOST).pin])
+    figures = []
     for credential in (None, own):
         clients = client_contexts(authority, pins, credential)
-        server = server_context(good, None if credential is None else authority)
-        print(f"a client {'without' if credential is None else 'with'} a certificate")
+        server = server_context(good, clients=None if credential is None else authority)
+        client = "with" if credential else "without"
         if credential is not None:
-            impostor = server_context(other, authority)
-            assert is_identified(clients[OFF], impostor), "there is nothing to protect"
-            assert not is_identified(clients[AUTO], impostor), "it does not protect"
-        handshakes(clients, server, min(rounds, 100))  # warm up
-        for what, times in handshakes(clients, server, rounds).items():
-            for against in (OFF, PLAIN):
-                goal = GOALS.get(what) if credential else None
-                show(what, against, ratio_of_medians(times, against), goal)
+            impostor = server_context(other, clients=authority)
+            if not is_identified(clients[OFF], impostor):
+                raise AssertionError("there is nothing to protect")
+            if is_identified(clients[AUTO], impostor):
+                raise AssertionError("it does not protect")
+        handshakes(clients, server, effort.rounds(100))  # warm up
+        measured = handshakes(clients, server, effort.rounds(1500))
+        for what, times in measured.items():
+            figures += compared(what, client, ratio_of_medians, times)
         for size in (64, 16384):
-            times_of = messages(clients, server, size, max(10, rounds // 4))
-            what = f"{size} bytes"
-            for against in (OFF, PLAIN):
-                goal = GOALS[what] if credential else None
-                show(what, against, ratio(times_of, AUTO, against), goal)
+            sent = messages(clients, server, size, effort.rounds(300))
+            figures += compared(f"{size} bytes", client, ratio, sent)
+    yield Section(
+        "The early verdict over sockets",
+        "A handshake of both ends, and a message of the client afterwards, for a client without "
+        "and with a certificate of its own (TLS 1.3, P-256, a socket pair).",
+        figures,
+    )
 
 
-if __name__ == "__main__":
-    main()
+def compared(
+    what: str, client: str, measure: Callable[..., Ratio], times: Mapping[str, list[float]]
+) -> list[Figure]:
+    goal = GOALS.get(what) if client == "with" else None
+    words = f"{what}, a client {client} a certificate: early verdict"
+    return [
+        Figure(
+            f"{words} / {'without it' if against == OFF else 'plain ssl'}",
+            measure(times, AUTO, against),
+            -goal if goal and against == OFF else None,
+            f"{words} / without it" if goal and against == OFF else "",
+        )
+        for against in (OFF, PLAIN)
+    ]

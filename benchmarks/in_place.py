@@ -1,183 +1,154 @@
-"""``python -m benchmarks.in_place``: what pinning costs a real connection, against plain ``ssl``.
+"""What pinning costs a handshake: the client's part, against plain ``ssl``.
 
-The client's part of a TLS 1.3 handshake over memory BIOs (P-256, two pins), the data path after
-it, and the second call of ``pinsock.create_connection``.  Everything takes turns in one run, and
-what is printed are ratios.
+In memory, where the client's part alone is timed, and over loopback TCP, where the processor time
+of the client's thread is.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import gc
 import random
 import socket
 import ssl
 import statistics
 import threading
-import warnings
-from time import perf_counter
+from time import thread_time
 from typing import TYPE_CHECKING, Final
 
-import pinsock
-from benchmarks.interleaved import Alternative, Ratio, ratio, time_in_turn
-from pinsock import PinMismatchError, PinSet
-from pinsock._throwaway import Authority, Credential
+from benchmarks.figures import Chart, Figure, Section
+from benchmarks.interleaved import ratio_of_medians
+from benchmarks.meetings import (
+    ALTERNATIVES,
+    HOST,
+    PINNED,
+    PLAIN,
+    client_contexts,
+    in_turn,
+    people,
+    server_context,
+    shake_hands,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-HOST: Final = "localhost"
-PLAIN: Final = "ssl"
-PINNED: Final = "pinsock"
+    from benchmarks.figures import Effort
 
+__all__ = ["handshakes"]
 
-def server_context(credential: Credential) -> ssl.SSLContext:
-    """Without session tickets, which the client would have to read."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.num_tickets = 0
-    credential.load_into(context)
-    return context
+GOAL: Final = -1.02
+VERSIONS: Final = {"TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVersion.TLSv1_3}
+KEYS: Final = ("P-256", "RSA-2048")
+#: The one that is quoted.
+MAIN: Final = "TLS 1.3, P-256, full"
 
 
-def shake_hands(
-    client: ssl.SSLContext, server: ssl.SSLContext
-) -> tuple[float, ssl.SSLObject, ssl.SSLObject]:
-    """A handshake in memory: the seconds that the client's part took, and both ends."""
-    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
-    start = perf_counter()
-    near = client.wrap_bio(to_client, to_server, server_hostname=HOST)
-    try:
-        near.do_handshake()
-    except ssl.SSLWantReadError:
-        seconds = perf_counter() - start
-    far = server.wrap_bio(to_server, to_client, server_side=True)
-    try:
-        far.do_handshake()
-    except ssl.SSLWantReadError:
-        start = perf_counter()
-    near.do_handshake()
-    seconds += perf_counter() - start
-    far.do_handshake()
-    return seconds, near, far
+def handshakes(effort: Effort) -> Iterator[Section]:
+    """In memory and over TCP."""
+    figures, facts = [], []
+    for word, version in VERSIONS.items():
+        for key in KEYS:
+            who = people(key)
+            for certificate in (False, True):
+                clients = client_contexts(who, version, certificate=certificate)
+                server = server_context(
+                    who.good, version, clients=who.authority if certificate else None, tickets=1
+                )
+                sessions = {name: session(client, server) for name, client in clients.items()}
+                quiet = server_context(
+                    who.good, version, clients=who.authority if certificate else None
+                )
+                for how in ("full", "resumed"):
+                    what = f"{word}, {key}, {how}{', client certificate' if certificate else ''}"
+                    rounds = effort.rounds(4000 if what == MAIN else 300)
+                    if how == "full":
+                        times = in_turn(clients, quiet, rounds)
+                    else:
+                        times = in_turn(clients, server, rounds, sessions)
+                    figures += of_one(what, times, quoted=what == MAIN)
+                    if what == MAIN:
+                        facts.append(added(times))
+    yield Section(
+        "A handshake in memory",
+        f"The client's part alone, over `ssl.MemoryBIO`; medians, {effort.rounds(4000)} rounds for "
+        f"{MAIN}, {effort.rounds(300)} for the others.",
+        figures,
+        Chart("handshake.svg", "The client's part of a handshake", "times plain ssl"),
+        facts,
+    )
+
+    figures = []
+    for word, version in VERSIONS.items():
+        who = people("P-256")
+        clients = client_contexts(who, version)
+        times = over_tcp(clients, server_context(who.good, version), effort.rounds(400))
+        figures += of_one(f"{word}, P-256, full", times, quoted=False)
+    yield Section(
+        "A handshake over loopback TCP",
+        "Processor time of the client's thread, from `connect` to `close`; medians.",
+        figures,
+    )
 
 
-def handshakes(
+def of_one(what: str, times: Mapping[str, list[float]], *, quoted: bool) -> list[Figure]:
+    figures = []
+    for name in ALTERNATIVES:
+        result = ratio_of_medians(times, name, PLAIN)
+        words = f"client's part of a handshake in memory, {what}: {name} / {PLAIN}"
+        goal = GOAL if name == PINNED else None
+        figures.append(Figure(f"{what}: {name} / {PLAIN}", result, goal, words if quoted else ""))
+    return figures
+
+
+def added(times: Mapping[str, list[float]]) -> str:
+    more = statistics.median(times[PINNED]) - statistics.median(times[PLAIN])
+    plain = statistics.median(times[PLAIN])
+    return (
+        f"{MAIN}: plain `ssl` {plain * 1e6:.0f} us, pinsock {more * 1e6:+.1f} us, here and today."
+    )
+
+
+def session(client: ssl.SSLContext, server: ssl.SSLContext) -> ssl.SSLSession:
+    """One to resume; in TLS 1.3 it comes after the handshake."""
+    meeting = shake_hands(client, server)
+    meeting.far.write(b"x")
+    meeting.near.read(1)
+    found = meeting.near.session
+    if found is None:
+        raise AssertionError("the server gave no session")
+    return found
+
+
+def over_tcp(
     clients: Mapping[str, ssl.SSLContext], server: ssl.SSLContext, rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of the client's part, by client; who goes first is drawn anew in each round."""
+    """Seconds of the processor, by client."""
     times: dict[str, list[float]] = {name: [] for name in clients}
     order = list(clients)
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(rounds):
-            random.shuffle(order)
-            for name in order:
-                times[name].append(shake_hands(clients[name], server)[0])
-    finally:
-        gc.enable()
-    return times
-
-
-def ratio_of_medians(times: Mapping[str, list[float]], parts: int = 20) -> Ratio:
-    """The ratio of the medians over all rounds; the spread is that of the same over parts of it."""
-    plain, pinned = times[PLAIN], times[PINNED]
-    size = max(1, len(plain) // parts)
-    spread = sorted(
-        statistics.median(pinned[i : i + size]) / statistics.median(plain[i : i + size])
-        for i in range(0, len(plain) - size + 1, size)
-    )
-    cut = len(spread) // 10
-    return Ratio(
-        statistics.median(pinned) / statistics.median(plain), spread[cut], spread[-1 - cut]
-    )
-
-
-def data_path(
-    clients: Mapping[str, ssl.SSLContext], server: ssl.SSLContext, rounds: int
-) -> dict[int, Ratio]:
-    """A message from the client, read by the server: seconds of both, by bytes a message."""
-    ratios = {}
-    for size in (64, 16384):
-        alternatives = {}
-        for name, context in clients.items():
-            _, near, far = shake_hands(context, server)
-            names = {"write": near.write, "read": far.read, "message": bytes(size), "size": size}
-            alternatives[name] = Alternative("write(message); read(size)", names)
-        ratios[size] = ratio(time_in_turn(alternatives, rounds), PINNED, PLAIN)
-    return ratios
-
-
-def second_call(pins: PinSet, server: ssl.SSLContext) -> tuple[float, float]:
-    """Seconds of the first and of the second ``create_connection`` with these pins.
-
-    The default trust store does not have the throw-away authority, so both end in a refusal; but
-    by then the context was made, which is what takes long.
-    """
-    seconds = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
 
         def serve() -> None:
-            for _ in range(2):
+            for _ in range((rounds + 2) * len(clients)):
                 connection, _ = listener.accept()
-                with connection:
-                    connection.settimeout(10)
-                    with contextlib.suppress(OSError):
-                        server.wrap_socket(connection, server_side=True).close()
+                connection.settimeout(10)
+                with server.wrap_socket(connection, server_side=True) as wrapped:
+                    wrapped.recv(1)
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        for _ in range(2):
-            start = perf_counter()
-            try:
-                pinsock.create_connection(
-                    listener.getsockname(), pins, timeout=10, server_hostname=HOST
-                ).close()
-            except ssl.SSLCertVerificationError:
-                pass
-            else:
-                raise AssertionError("the default trust store has a throw-away authority")
-            seconds.append(perf_counter() - start)
+        gc.collect()
+        gc.disable()
+        try:
+            for number in range(-2, rounds):
+                random.shuffle(order)
+                for name in order:
+                    start = thread_time()
+                    plain = socket.create_connection(listener.getsockname(), 10)
+                    clients[name].wrap_socket(plain, server_hostname=HOST).close()
+                    if number >= 0:
+                        times[name].append(thread_time() - start)
+        finally:
+            gc.enable()
         thread.join(10)
-    return seconds[0], seconds[1]
-
-
-def main() -> None:
-    """Prove that both contexts do what they should, then time them."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.in_place", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=4000, help="handshakes of each kind")
-    rounds = parser.parse_args().rounds
-
-    authority = Authority()
-    good, other = authority.issue(HOST), authority.issue(HOST)
-    pins = PinSet([good.pin], [authority.issue(HOST).pin])
-    clients = {
-        PLAIN: ssl.create_default_context(cadata=authority.pem),
-        PINNED: pinsock.create_default_context(pins, cadata=authority.pem),
-    }
-    server = server_context(good)
-    try:
-        shake_hands(clients[PINNED], server_context(other))
-    except PinMismatchError:
-        pass
-    else:
-        raise AssertionError("a key that is not pinned was accepted")
-    shake_hands(clients[PLAIN], server_context(other))
-
-    handshakes(clients, server, min(rounds, 200))  # warm up
-    times = handshakes(clients, server, rounds)
-    result = ratio_of_medians(times)
-    added = (statistics.median(times[PINNED]) - statistics.median(times[PLAIN])) * 1e6
-    print(f"handshake, client's part: pinsock / ssl {result}, {added:.1f} us more, {rounds} rounds")
-    for size, spread in data_path(clients, server, max(10, rounds // 100)).items():
-        print(f"data path, {size} bytes:      pinsock / ssl {spread}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        first, second = second_call(pins, server)
-    print(f"create_connection without a context: first / second call {first / second:8.2f}")
-
-
-if __name__ == "__main__":
-    main()
+    return times

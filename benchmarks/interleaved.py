@@ -10,11 +10,21 @@ from __future__ import annotations
 import statistics
 import threading
 import timeit
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from time import perf_counter, thread_time
 from typing import NamedTuple, TypeAlias
 
-__all__ = ["Alternative", "Ratio", "busy_thread", "mean", "ratio", "time_in_turn"]
+__all__ = [
+    "Alternative",
+    "Ratio",
+    "busy_threads",
+    "mean",
+    "ratio",
+    "ratio_of_medians",
+    "ratio_of_totals",
+    "time_in_turn",
+]
 
 #: By alternative, then by round: the mean seconds of a call.
 Times: TypeAlias = Mapping[str, list[float]]
@@ -26,11 +36,11 @@ BUSY_BATCH = 0.2
 
 
 class Alternative(NamedTuple):
-    """A statement, and what its names mean; ``busy``: with a second thread that never rests."""
+    """A statement, and what its names mean; ``busy``: beside so many threads that never rest."""
 
     statement: str
     names: Mapping[str, object]
-    busy: bool = False
+    busy: int = 0
 
 
 class Ratio(NamedTuple):
@@ -45,25 +55,28 @@ class Ratio(NamedTuple):
 
 
 @contextmanager
-def busy_thread() -> Iterator[None]:
-    """Beside the block, a thread that runs Python and gives the GIL away only when it has to."""
-    running = threading.Event()
+def busy_threads(number: int = 1) -> Iterator[None]:
+    """Beside the block, threads that run Python and give the GIL away only when they have to."""
     stop: list[bool] = []
 
-    def spin() -> None:
+    def spin(running: threading.Event) -> None:
         running.set()
         while not stop:
             pass
 
-    thread = threading.Thread(target=spin, daemon=True)
-    thread.start()
-    if not running.wait(10):
-        raise RuntimeError("the busy thread did not start within 10 s")
+    threads = []
     try:
+        for _ in range(number):
+            running = threading.Event()
+            threads.append(threading.Thread(target=spin, args=(running,), daemon=True))
+            threads[-1].start()
+            if not running.wait(10):
+                raise RuntimeError("a busy thread did not start within 10 s")
         yield
     finally:
         stop.append(True)
-        thread.join(10)
+        for thread in threads:
+            thread.join(10)
 
 
 def mean(alternative: Alternative) -> float:
@@ -72,10 +85,12 @@ def mean(alternative: Alternative) -> float:
     A batch has a length in time, not a number of calls.  Beside a busy thread a call may cost a
     microsecond or five milliseconds, and a number that was right for the one is not for the other.
     """
-    timer = timeit.Timer(alternative.statement, globals=dict(alternative.names))
+    # Of the processor, so that other programs do not count; but what a thread waits for does.
+    clock = perf_counter if alternative.busy else thread_time
+    timer = timeit.Timer(alternative.statement, timer=clock, globals=dict(alternative.names))
     batch = BUSY_BATCH if alternative.busy else BATCH
     total, calls, chunk = 0.0, 0, 1
-    with busy_thread() if alternative.busy else nullcontext():
+    with busy_threads(alternative.busy):
         while total < batch:
             seconds = timer.timeit(chunk)
             total += seconds
@@ -99,7 +114,45 @@ def time_in_turn(alternatives: Mapping[str, Alternative], rounds: int) -> Times:
 def ratio(times: Times, numerator: str, denominator: str) -> Ratio:
     """How many times the one takes as long as the other."""
     pairs = zip(times[numerator], times[denominator], strict=True)
-    ratios = [one / other for one, other in pairs]
+    return _spread([one / other for one, other in pairs])
+
+
+def ratio_of_medians(times: Times, numerator: str, denominator: str, parts: int = 20) -> Ratio:
+    """The same for single events, of which one is no measure of another.
+
+    The ratio of the medians over all; the spread is that of the same over parts of the run.
+    """
+    return _over_parts(times, numerator, denominator, parts, statistics.median)
+
+
+def ratio_of_totals(times: Times, numerator: str, denominator: str) -> Ratio:
+    """The same of the sums, where what counts is all that was waited for.
+
+    Beside busy threads a call may cost a microsecond or five milliseconds, and a median would show
+    one of the two.
+    """
+    return _over_parts(times, numerator, denominator, 5, sum)
+
+
+def _over_parts(
+    times: Times,
+    numerator: str,
+    denominator: str,
+    parts: int,
+    measure: Callable[[list[float]], float],
+) -> Ratio:
+    one, other = times[numerator], times[denominator]
+    size = max(1, len(one) // parts)
+    spread = _spread(
+        [
+            measure(one[i : i + size]) / measure(other[i : i + size])
+            for i in range(0, len(one) - size + 1, size)
+        ]
+    )
+    return Ratio(measure(one) / measure(other), spread.low, spread.high)
+
+
+def _spread(ratios: list[float]) -> Ratio:
     if len(ratios) == 1:
         return Ratio(*ratios * 3)
     tenths = statistics.quantiles(ratios, n=10, method="inclusive")

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.policies``: what it costs to have many hosts.
+"""What it costs to have many hosts.
 
 The look-up of a host among 1, 1,000 and 100,000, which must not grow; the loading of 100,000 hosts
 against ``tomllib`` alone, and the memory that they take; and a handshake under a policy of 1,000
@@ -7,31 +7,26 @@ hosts against one under a single set.  Times are compared within one run, where 
 
 from __future__ import annotations
 
-import argparse
 import gc
 import statistics
 import tomllib
 import tracemalloc
-from time import perf_counter
+from time import thread_time
 from typing import TYPE_CHECKING, Final
 
 import pinsock
-from benchmarks.__main__ import judge
-from benchmarks.in_place import (
-    HOST,
-    PINNED,
-    PLAIN,
-    handshakes,
-    ratio_of_medians,
-    server_context,
-    shake_hands,
-)
-from benchmarks.interleaved import Alternative, ratio, time_in_turn
+from benchmarks.figures import Figure, Section
+from benchmarks.interleaved import Alternative, ratio, ratio_of_medians, time_in_turn
+from benchmarks.meetings import HOST, in_turn, server_context, shake_hands
 from pinsock import Outcome, Pin, PinMismatchError, PinPolicy, PinSet
 from pinsock._throwaway import Authority
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.figures import Effort
+
+__all__ = ["many_hosts"]
 
 SIZES: Final = (1, 1_000, 100_000)
 #: What a host looks like that is looked up among n, and what it should find: the pattern in the
@@ -48,7 +43,6 @@ PATTERNS: Final = ("api.h{}.example.com", "*.h{}.example.net", "**.h{}.example.o
 
 MOST_GROWTH: Final = 1.25
 MOST_LOAD: Final = 1.5
-MOST_MEGABYTES: Final = 100.0
 MOST_HANDSHAKE: Final = 1.005
 
 
@@ -69,10 +63,24 @@ def policy_of(size: int) -> PinPolicy:
     return PinPolicy(sets)
 
 
-def look_ups(rounds: int) -> None:
-    """Print the microseconds of each kind of look-up, and by how much they grow."""
-    alternatives = {}
-    for size in SIZES:
+def many_hosts(effort: Effort) -> Iterator[Section]:
+    """Look-ups, loading, and handshakes."""
+    figures, facts = look_ups(effort)
+    loading, more = load(effort)
+    yield Section(
+        "Many hosts",
+        "A look-up among 100,000 hosts against one among a single one; 100,000 hosts of a file "
+        "against `tomllib` alone; the client's part of a handshake under a policy of 1,000 hosts "
+        "against one under a single set, and against itself, which shows what is noise.",
+        figures + loading + connections(effort),
+        facts=facts + more,
+    )
+
+
+def look_ups(effort: Effort) -> tuple[list[Figure], list[str]]:
+    """By how much each kind of look-up grows."""
+    alternatives, sizes = {}, SIZES if effort.share >= 1 else SIZES[:-1]
+    for size in sizes:
         policy, middle = policy_of(size), max(1, size // 3) // 2
         sets = dict(policy.items())
         for kind, (host, pattern) in LOOK_UPS.items():
@@ -82,52 +90,60 @@ def look_ups(rounds: int) -> None:
                 raise AssertionError(f"{host} has not the pins of {pattern}")
             names = {"match": policy.match, "host": host}
             alternatives[f"{kind}, {size}"] = Alternative("match(host)", names)
-    times = time_in_turn(alternatives, rounds)
+    times = time_in_turn(alternatives, effort.rounds(40))
+    figures, facts = [], []
     for kind in LOOK_UPS:
-        shown = [statistics.median(times[f"{kind}, {size}"]) * 1e6 for size in SIZES]
-        result = ratio(times, f"{kind}, {SIZES[-1]}", f"{kind}, {SIZES[0]}")
-        us = " / ".join(f"{value:.2f}" for value in shown)
-        print(f"look-up, {kind + ':':31} {us:>20} us; 100,000 / 1 {result}", end="  ")
-        print(judge(result.median, -MOST_GROWTH))
+        many = f"{sizes[-1]:,}"
+        result = ratio(times, f"{kind}, {sizes[-1]}", f"{kind}, {sizes[0]}")
+        words = f"looking up a host among {many} / alone"
+        figures.append(
+            Figure(
+                f"look-up, {kind}: among {many} / alone",
+                result,
+                -MOST_GROWTH,
+                words if kind == "exact" else "",
+            )
+        )
+        median = statistics.median(times[f"{kind}, {sizes[-1]}"]) * 1e6
+        facts.append(f"Look-up among {many}, {kind}: {median:.2f} us.")
+    return figures, facts
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Of one call, with nothing left over from the one before."""
-    gc.collect()
-    start = perf_counter()
-    call()
-    return perf_counter() - start
-
-
-def load(rounds: int) -> None:
-    """Print how long a large file takes to load, and what it leaves in memory."""
-    policy = policy_of(SIZES[-1])
+def load(effort: Effort) -> tuple[list[Figure], list[str]]:
+    """How long a large file takes to load, and what it leaves in memory."""
+    size = effort.rounds(SIZES[-1], 1_000)
+    policy = policy_of(size)
     text = policy.to_toml()
     if PinPolicy.from_toml(text) != policy:
         raise AssertionError("the policy did not come back as it was written")
     del policy
     times: dict[str, list[float]] = {"tomllib": [], "pinsock": []}
-    for _ in range(rounds):
+    for _ in range(effort.rounds(5)):
         times["tomllib"].append(seconds(lambda: tomllib.loads(text)))
         times["pinsock"].append(seconds(lambda: PinPolicy.from_toml(text)))
-    result = ratio(times, "pinsock", "tomllib")
-    shown = {name: statistics.median(values) for name, values in times.items()}
-    print(
-        f"load, 100,000 hosts: tomllib {shown['tomllib']:.2f} s, pinsock {shown['pinsock']:.2f} s; "
-        f"pinsock / tomllib {result}  {judge(result.median, -MOST_LOAD)}"
-    )
-
     gc.collect()
     tracemalloc.start()
     kept = PinPolicy.from_toml(text)
     gc.collect()
     megabytes = tracemalloc.get_traced_memory()[0] / 1e6
     tracemalloc.stop()
-    print(f"memory, {len(kept):,} hosts: {megabytes:.1f} MB  {judge(megabytes, -MOST_MEGABYTES)}")
+    words = f"loading a policy of {size:,} hosts / `tomllib` alone"
+    return (
+        [Figure(words, ratio(times, "pinsock", "tomllib"), -MOST_LOAD, words)],
+        [f"Memory of {len(kept):,} hosts: {megabytes:.1f} MB."],
+    )
 
 
-def connections(rounds: int) -> None:
-    """Print what a policy adds to a handshake, and what difference there is without any."""
+def seconds(call: Callable[[], object]) -> float:
+    """Of one call, with nothing left over from the one before."""
+    gc.collect()
+    start = thread_time()
+    call()
+    return thread_time() - start
+
+
+def connections(effort: Effort) -> list[Figure]:
+    """What a policy adds to a handshake, and what difference there is without any."""
     authority = Authority()
     good, other = authority.issue(HOST), authority.issue(HOST)
     pins = PinSet([good.pin], [authority.issue(HOST).pin])
@@ -143,30 +159,18 @@ def connections(rounds: int) -> None:
         pass
     else:
         raise AssertionError("a key that is not pinned was accepted")
-    verdict = shake_hands(clients["policy"], server)[1].pin_verdict  # type: ignore[attr-defined]
+    verdict = shake_hands(clients["policy"], server).near.pin_verdict  # type: ignore[attr-defined]
     if verdict.outcome is not Outcome.MATCHED:
         raise AssertionError(f"the right key was found {verdict.outcome.value}")
-
-    handshakes(clients, server, min(rounds, 200))  # warm up
-    times = handshakes(clients, server, rounds)
-    for name, bound in (("the same set", None), ("policy", -MOST_HANDSHAKE)):
-        result = ratio_of_medians({PLAIN: times["set"], PINNED: times[name]})
-        added = (statistics.median(times[name]) - statistics.median(times["set"])) * 1e6
-        print(
-            f"handshake, client's part: {name} / set {result.median:.4f} ({result.low:.3f} to "
-            f"{result.high:.3f}), {added:+.2f} us, {rounds} rounds  {judge(result.median, bound)}"
+    times = in_turn(clients, server, effort.rounds(4000))
+    return [
+        Figure(
+            f"handshake, client's part: {what} / one set",
+            ratio_of_medians(times, name, "set"),
+            goal,
         )
-
-
-def main() -> None:
-    """Print it all; slowness is shown, never an error."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.policies", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=4000, help="handshakes of each kind")
-    rounds = parser.parse_args().rounds
-    look_ups(max(5, rounds // 100))
-    load(max(3, rounds // 1000))
-    connections(rounds)
-
-
-if __name__ == "__main__":
-    main()
+        for what, name, goal in (
+            ("the same set", "the same set", None),
+            ("a policy of 1,000 hosts", "policy", -MOST_HANDSHAKE),
+        )
+    ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from benchmarks.check import KEYS, WAYS, subject
-from benchmarks.interleaved import Alternative, busy_thread, mean
+from benchmarks.interleaved import Alternative, busy_threads, mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,9 +52,9 @@ def test_beside_a_busy_thread(benchmark: BenchmarkFixture, key: str, way: str) -
     der, _, ways = subject(key)
     calls = 1
     if benchmark.enabled:
-        expected = mean(Alternative("f(der)", {"f": ways[way], "der": der}, busy=True))
+        expected = mean(Alternative("f(der)", {"f": ways[way], "der": der}, busy=1))
         # Where the GIL is given away a later round may be a hundred times as slow.
         calls = min(10_000, max(1, round(0.05 / expected)))
     pedantic = cast("Pedantic", benchmark.pedantic)
-    with busy_thread():
+    with busy_threads():
         assert pedantic(ways[way], args=(der,), iterations=calls, rounds=20)

@@ -7,19 +7,14 @@ Each asks for a client certificate and says whose it got.  What an impostor gets
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import ssl
 import struct
-import subprocess
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from real.servers import LOOPBACK, WAIT, eventually, find, reserved_port, running, talk_to
+from support import daemons
 from support.contexts import VERSIONS, only
+from support.daemons import LOOPBACK, Daemon, eventually, talk_to
 
 from pinsock import PinMismatchError, PinnedContext, PinSet
 
@@ -88,69 +83,17 @@ def read_exactly(tls: Tls, size: int) -> bytes:
 
 # --- nginx ----------------------------------------------------------------------------------------
 
-NGINX = """\
-daemon off;
-worker_processes 1;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-    log_format client "$ssl_protocol $ssl_client_s_dn $request_uri";
-    access_log {folder}/access.log client;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{
-        listen {host}:{port} ssl;
-        ssl_protocols TLSv1.2 TLSv1.3;
-        ssl_certificate {credential};
-        ssl_certificate_key {credential};
-        ssl_client_certificate {authority};
-        ssl_verify_client on;
-        return 200 $ssl_client_s_dn;
-    }}
-}}
-"""
-
-
-@dataclass
-class Server:
-    """A running server."""
-
-    port: int
-    log: Path
-
 
 @pytest.fixture(scope="module")
-def nginx(
-    tmp_path_factory: pytest.TempPathFactory, authority: Authority, credential: Credential
-) -> Iterator[Server]:
-    program = find("nginx")
-    folder = tmp_path_factory.mktemp("nginx")
-    (folder / "authority.pem").write_text(authority.pem)
-    with reserved_port() as port:
-        configuration = folder / "nginx.conf"
-        configuration.write_text(
-            NGINX.format(
-                folder=folder,
-                host=LOOPBACK,
-                port=port,
-                credential=credential.write(folder / "credential.pem"),
-                authority=folder / "authority.pem",
-            )
-        )
-        command: list[str | Path] = [program, "-p", folder, "-c", configuration]
-        command += ["-e", folder / "error.log"]
-        with running(command, port, folder / "output"):
-            yield Server(port, folder / "access.log")
+def nginx(authority: Authority, credential: Credential) -> Iterator[Daemon]:
+    with daemons.nginx(credential, clients=authority) as daemon:
+        yield daemon
 
 
 @each_over
 @each_version
 def test_nginx_knows_the_client_with_the_right_pin_alone(
-    nginx: Server, theirs: PinnedContext, over: Over, version: ssl.TLSVersion
+    nginx: Daemon, theirs: PinnedContext, over: Over, version: ssl.TLSVersion
 ) -> None:
     """It answers with the name in the certificate, and logs it."""
     before = len(nginx.log.read_text().splitlines())
@@ -161,26 +104,14 @@ def test_nginx_knows_the_client_with_the_right_pin_alone(
             answer += data
     is_refused(talk_to(nginx.port), theirs, over, b"GET /secret HTTP/1.0\r\n\r\n")
 
-    assert answer.endswith(f"\r\n\r\nCN={ME}".encode("ascii"))
+    assert answer.endswith(f"\r\n\r\nhello CN={ME}".encode("ascii"))
     name = {"TLSv1_2": "TLSv1.2", "TLSv1_3": "TLSv1.3"}[version.name]
     # nginx writes its log before it closes, and the answer was read to its end.
-    assert nginx.log.read_text().splitlines()[before:] == [f"{name} CN={ME} /welcome"]
+    heard = nginx.log.read_text().splitlines()[before:]
+    assert heard == [f"{name} CN={ME} GET /welcome HTTP/1.0"]
 
 
 # --- mosquitto ------------------------------------------------------------------------------------
-
-MOSQUITTO = """\
-listener {port} {host}
-certfile {credential}
-keyfile {credential}
-cafile {authority}
-require_certificate true
-use_identity_as_username true
-log_type all
-log_dest file {folder}/log
-persistence false
-user root
-"""  # only root changes user, and then may not write its log here
 
 CONNACK = bytes([0x20, 2, 0, 0])
 
@@ -193,31 +124,15 @@ def connect_as(client: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def mosquitto(
-    tmp_path_factory: pytest.TempPathFactory, authority: Authority, credential: Credential
-) -> Iterator[Server]:
-    program = find("mosquitto")
-    folder = tmp_path_factory.mktemp("mosquitto")
-    (folder / "authority.pem").write_text(authority.pem)
-    with reserved_port() as port:
-        configuration = folder / "mosquitto.conf"
-        configuration.write_text(
-            MOSQUITTO.format(
-                port=port,
-                host=LOOPBACK,
-                credential=credential.write(folder / "credential.pem"),
-                authority=folder / "authority.pem",
-                folder=folder,
-            )
-        )
-        with running([program, "-c", configuration], port, folder / "output"):
-            yield Server(port, folder / "log")
+def mosquitto(authority: Authority, credential: Credential) -> Iterator[Daemon]:
+    with daemons.mosquitto(credential, clients=authority) as daemon:
+        yield daemon
 
 
 @each_over
 @each_version
 def test_mosquitto_knows_the_client_with_the_right_pin_alone(
-    mosquitto: Server, theirs: PinnedContext, over: Over, version: ssl.TLSVersion
+    mosquitto: Daemon, theirs: PinnedContext, over: Over, version: ssl.TLSVersion
 ) -> None:
     """Its user's name is that of the certificate."""
     right, wrong = f"right-{over}-{version.name}", f"wrong-{over}-{version.name}"
@@ -238,61 +153,12 @@ def test_mosquitto_knows_the_client_with_the_right_pin_alone(
 
 # --- PostgreSQL -----------------------------------------------------------------------------------
 
-READY = "database system is ready to accept connections"
-#: The user that the database server runs as where root starts it, which it does not let happen.
-USER = "postgres"
-
-
-def program_of_postgresql(name: str) -> str:
-    """Debian keeps it in a folder of its version, in no PATH."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    return shutil.which(name, path=os.pathsep.join(map(str, folders))) or find(name)
-
 
 @pytest.fixture(scope="module")
-def postgresql(authority: Authority, credential: Credential) -> Iterator[Server]:
-    """A server of its own, to which a certificate is the only way in."""
-    initdb, program = map(program_of_postgresql, ("initdb", "postgres"))
-    is_root = os.geteuid() == 0
-    prefix = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups"] if is_root else []
-    # pytest's own folders may be walked through by nobody else.
-    with tempfile.TemporaryDirectory() as name, reserved_port() as port:
-        folder = Path(name)
-        data, key, roots, rules = (
-            folder / part for part in ("data", "credential.pem", "authority.pem", "hba.conf")
-        )
-        credential.write(key)
-        key.chmod(0o600)
-        roots.write_text(authority.pem)
-        rules.write_text(f"hostssl all all {LOOPBACK}/32 cert\n")
-        if is_root:
-            for path in (folder, key):
-                shutil.chown(path, USER, USER)
-        subprocess.run(
-            [*prefix, initdb, "-D", data, "-U", ME, "--no-sync"],
-            check=True,
-            capture_output=True,
-            timeout=3 * WAIT,
-        )
-        settings = {
-            "listen_addresses": LOOPBACK,
-            "port": str(port),
-            "unix_socket_directories": "",
-            "ssl": "on",
-            "ssl_cert_file": str(key),
-            "ssl_key_file": str(key),
-            "ssl_ca_file": str(roots),
-            "hba_file": str(rules),
-            "log_connections": "on",
-            "fsync": "off",
-        }
-        command: list[str | Path] = [*prefix, program, "-D", data]
-        for setting, value in settings.items():
-            command += ["-c", f"{setting}={value}"]
-        log = folder / "log"
-        with running(command, port, log):
-            eventually(lambda: READY in log.read_text(), READY)
-            yield Server(port, log)
+def postgresql(authority: Authority, credential: Credential) -> Iterator[Daemon]:
+    """A server to which a certificate is the only way in."""
+    with daemons.postgresql(credential, clients=authority, user=ME) as daemon:
+        yield daemon
 
 
 def ask_for_tls(port: int) -> socket.socket:
@@ -321,7 +187,7 @@ def answers(tls: Tls) -> Iterator[tuple[bytes, bytes]]:
 @each_over
 @each_version
 def test_postgresql_knows_the_client_with_the_right_pin_alone(
-    postgresql: Server, theirs: PinnedContext, over: Over, version: ssl.TLSVersion
+    postgresql: Daemon, theirs: PinnedContext, over: Over, version: ssl.TLSVersion
 ) -> None:
     """It says of whom the session's certificate is, and lets nobody else in."""
     right, wrong = f"right-{over}-{version.name}", f"wrong-{over}-{version.name}"

@@ -6,20 +6,14 @@ the right pin has spoken: what is not there would have been.
 
 from __future__ import annotations
 
-import os
-import shutil
 import struct
-import tempfile
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support import daemons
+from support.daemons import LOOPBACK, Daemon, eventually, talk_to
 
 import pinsock
-
-from .servers import LOOPBACK, eventually, find, leave_out, reserved_port, running, talk_to
 
 if TYPE_CHECKING:
     import socket
@@ -34,15 +28,6 @@ pytestmark = pytest.mark.servers
 
 #: Whether the wrong pin shows when the socket is wrapped, or when it is first written to.
 each_handshake = pytest.mark.parametrize("at_once", [True, False], ids=["at once", "on write"])
-
-
-@dataclass
-class Server:
-    """A running server."""
-
-    port: int
-    credential: Credential
-    log: Path
 
 
 @pytest.fixture(scope="module")
@@ -84,27 +69,10 @@ def read_line(sock: socket.socket) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory, credential: Credential) -> Iterator[Server]:
+def redis(credential: Credential) -> Iterator[Daemon]:
     """A Redis that speaks TLS alone and keeps nothing."""
-    program = find("redis-server")
-    folder = tmp_path_factory.mktemp("redis")
-    path = credential.write(folder / "credential.pem")
-    with reserved_port() as port:
-        settings = {
-            "bind": LOOPBACK,
-            "port": "0",
-            "tls-port": str(port),
-            "tls-cert-file": str(path),
-            "tls-key-file": str(path),
-            "tls-ca-cert-file": str(path),
-            "tls-auth-clients": "no",
-            "dir": str(folder),
-            "save": "",
-        }
-        command: list[str | Path] = [program]
-        command += [word for name, value in settings.items() for word in (f"--{name}", value)]
-        with running(command, port, folder / "log"):
-            yield Server(port, credential, folder / "log")
+    with daemons.redis(credential) as daemon:
+        yield daemon
 
 
 def command(tls: ssl.SSLSocket, *words: str) -> bytes:
@@ -119,7 +87,7 @@ def command(tls: ssl.SSLSocket, *words: str) -> bytes:
 
 @each_handshake
 def test_redis_obeys_the_right_pin_and_hears_no_command_from_the_wrong_one(
-    redis: Server, authority: Authority, pinned_to: Pinned, at_once: bool
+    redis: Daemon, authority: Authority, pinned_to: Pinned, at_once: bool
 ) -> None:
     """Its own count of commands has those of the client with its pin alone."""
     with pinned_to(redis.credential.pin).wrap_socket(
@@ -144,36 +112,12 @@ def test_redis_obeys_the_right_pin_and_hears_no_command_from_the_wrong_one(
 
 # --- mosquitto ------------------------------------------------------------------------------------
 
-MOSQUITTO = """\
-listener {port} {host}
-certfile {credential}
-keyfile {credential}
-allow_anonymous true
-log_type all
-log_dest file {folder}/log
-persistence false
-user {user}
-"""
-
 
 @pytest.fixture(scope="module")
-def mosquitto(tmp_path_factory: pytest.TempPathFactory, credential: Credential) -> Iterator[Server]:
+def mosquitto(credential: Credential) -> Iterator[Daemon]:
     """A broker that lets everybody in, as long as it is over TLS."""
-    program = find("mosquitto")
-    folder = tmp_path_factory.mktemp("mosquitto")
-    with reserved_port() as port:
-        configuration = folder / "mosquitto.conf"
-        configuration.write_text(
-            MOSQUITTO.format(
-                port=port,
-                host=LOOPBACK,
-                credential=credential.write(folder / "credential.pem"),
-                folder=folder,
-                user="root",  # only root changes user, and then may not write its log here
-            )
-        )
-        with running([program, "-c", configuration], port, folder / "output"):
-            yield Server(port, credential, folder / "log")
+    with daemons.mosquitto(credential) as daemon:
+        yield daemon
 
 
 def packet(kind: int, body: bytes) -> bytes:
@@ -204,7 +148,7 @@ PINGRESP = packet(0xD0, b"")
 
 @each_handshake
 def test_mosquitto_serves_the_right_pin_and_hears_no_message_from_the_wrong_one(
-    mosquitto: Server, authority: Authority, pinned_to: Pinned, at_once: bool
+    mosquitto: Daemon, authority: Authority, pinned_to: Pinned, at_once: bool
 ) -> None:
     """A retained message of the refused client is not there, and no client by its name ever was."""
     stolen = connect_as("refused") + publish("secret", "for another broker")
@@ -231,66 +175,12 @@ def test_mosquitto_serves_the_right_pin_and_hears_no_message_from_the_wrong_one(
 
 # --- Postfix --------------------------------------------------------------------------------------
 
-MAIN = """\
-compatibility_level = 3.6
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-maillog_file = /dev/stdout
-myhostname = localhost
-inet_interfaces = {host}
-inet_protocols = ipv4
-mydestination = localhost
-local_recipient_maps =
-local_transport = discard
-alias_maps =
-smtpd_tls_security_level = may
-smtpd_tls_chain_files = {credential}
-smtpd_tls_loglevel = 1
-"""
-
-MASTER = """\
-{host}:{port} inet n - n - - smtpd
-anvil unix - - n - 1 anvil
-bounce unix - - n - 0 bounce
-cleanup unix n - n - 0 cleanup
-defer unix - - n - 0 bounce
-discard unix - - n - - discard
-postlog unix-dgram n - n - 1 postlogd
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-tlsmgr unix - - n 1000? 1 tlsmgr
-trace unix - - n - 0 bounce
-"""
-
-
-@contextmanager
-def folder_for_all() -> Iterator[Path]:
-    """A folder that every user may walk through, as pytest's may not be."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
-
 
 @pytest.fixture(scope="module")
-def postfix(credential: Credential) -> Iterator[Server]:
+def postfix(credential: Credential) -> Iterator[Daemon]:
     """A Postfix of its own that takes mail for everybody at localhost and throws it away."""
-    program = find("postfix")
-    if os.geteuid() != 0:
-        leave_out("Postfix is started by root alone")
-    with folder_for_all() as folder, reserved_port() as port:
-        configuration, data = folder / "etc", folder / "data"
-        for name in (configuration, data, folder / "queue"):
-            name.mkdir()
-        shutil.chown(data, "postfix")
-        path = credential.write(folder / "credential.pem")
-        (configuration / "main.cf").write_text(
-            MAIN.format(folder=folder, host=LOOPBACK, credential=path)
-        )
-        (configuration / "master.cf").write_text(MASTER.format(host=LOOPBACK, port=port))
-        postfix: list[str | Path] = [program, "-c", configuration]
-        with running([*postfix, "start-fg"], port, folder / "log", stop=[*postfix, "stop"]):
-            yield Server(port, credential, folder / "log")
+    with daemons.postfix(credential) as daemon:
+        yield daemon
 
 
 def say(sock: socket.socket, line: str, code: int) -> list[bytes]:
@@ -319,17 +209,17 @@ def ask_for_tls(port: int) -> socket.socket:
 
 @each_handshake
 def test_postfix_takes_mail_from_the_right_pin_and_hears_no_command_from_the_wrong_one(
-    postfix: Server, authority: Authority, pinned_to: Pinned, at_once: bool
+    postfix: Daemon, authority: Authority, pinned_to: Pinned, at_once: bool
 ) -> None:
     """After STARTTLS its count of the refused client's commands does not grow."""
     before = len(ends(postfix))
     mail = b"EHLO client.example\r\nMAIL FROM:<secret@localhost>\r\n"
     with pytest.raises(pinsock.PinMismatchError):
-        say_over_tls(ask_for_tls(postfix.port), pinned_to(authority.pin), at_once, mail)
+        say_over_tls(ask_for_tls(postfix.ports["smtp"]), pinned_to(authority.pin), at_once, mail)
     eventually(lambda: len(ends(postfix)) == before + 1, "the end of the refused client")
 
     with pinned_to(postfix.credential.pin).wrap_socket(
-        ask_for_tls(postfix.port), server_hostname=LOOPBACK
+        ask_for_tls(postfix.ports["smtp"]), server_hostname=LOOPBACK
     ) as tls:
         say(tls, "EHLO client.example", 250)
         say(tls, "MAIL FROM:<>", 250)
@@ -346,7 +236,7 @@ def test_postfix_takes_mail_from_the_right_pin_and_hears_no_command_from_the_wro
     assert "secret" not in postfix.log.read_text()
 
 
-def ends(postfix: Server) -> list[str]:
+def ends(postfix: Daemon) -> list[str]:
     """What Postfix counted of each client's commands, in the order in which they went."""
     lines = (line for line in postfix.log.read_text().splitlines() if ": disconnect from" in line)
     counts = [line.partition("] ")[2] for line in lines]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from support.impostor import HOST
 
@@ -43,3 +45,25 @@ def backup(authority: Authority) -> Credential:
 def pins(good: Credential) -> PinSet:
     """The good peer's pin alone."""
     return PinSet(good.pin, None)
+
+
+# --- what a plain run leaves out ------------------------------------------------------------------
+
+_LEFT_OUT: pytest.StashKey[Counter[str]] = pytest.StashKey()
+#: Tests that are run when they are asked for.
+_ASKED_FOR = ("browser", "clients", "dropin", "packaging", "proofs", "soak", "toolchain")
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count by marker what was not asked for."""
+    if items:
+        left_out = items[0].config.stash.setdefault(_LEFT_OUT, Counter())
+        left_out.update(m for item in items for m in _ASKED_FOR if item.get_closest_marker(m))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say what a run without ``-m`` has left out."""
+    for marker, number in sorted(config.stash.get(_LEFT_OUT, Counter()).items()):
+        terminalreporter.line(f"left out: {number} tests, which pytest -m {marker} runs")

@@ -1,0 +1,20 @@
+"""eventlet, patched in."""
+
+import eventlet
+
+eventlet.monkey_patch()
+
+import http.client  # noqa: E402 - what is patched has to be so first
+
+from clients.harness import main  # noqa: E402 - as above
+
+
+# recipe
+def get(context, host, port):
+    connection = http.client.HTTPSConnection(host, port, timeout=10, context=context)
+    connection.request("GET", "/")
+    return connection.getresponse().read()
+
+
+# end
+main(get)

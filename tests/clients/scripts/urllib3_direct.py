@@ -1,0 +1,15 @@
+"""urllib3."""
+
+import urllib3
+
+from clients.harness import main
+
+
+# recipe
+def get(context, host, port, retries=None):
+    with urllib3.PoolManager(ssl_context=context, timeout=10, retries=retries) as pool:
+        return pool.request("GET", f"https://{host}:{port}/").data
+
+
+# end
+main(get)

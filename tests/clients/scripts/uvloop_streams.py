@@ -1,0 +1,20 @@
+"""asyncio streams on uvloop."""
+
+import asyncio
+
+import uvloop
+
+from clients.harness import main
+
+
+# recipe
+async def get(context, host, port):
+    reader, writer = await asyncio.open_connection(host, port, ssl=context)
+    writer.write(b"GET / HTTP/1.0\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+# end
+main(lambda *arguments: uvloop.run(get(*arguments)))

@@ -15,7 +15,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 
-from pinsock._early import begin, end, obstacle
+from pinsock._early import begin, end, obstacle, unproven_ciphers
 from pinsock._gate import (
     Gate,
     NotConnected,
@@ -369,6 +369,10 @@ class PinnedContext(_SSLContext):
     def _may_look(self, pins: PinSet | None, special: Special | None) -> bool:
         if self._early_verdict == "off":
             return False
+        if self._early_verdict == "require":
+            reason = unproven_ciphers(self)
+            if reason is not None:
+                return self._cannot_look(reason)
         if pins is not None and pins.scope == "chain":
             return self._cannot_look("the pins have scope chain, and the look sees the leaf alone")
         if special is not None and special[1] is not None:
@@ -421,6 +425,7 @@ class PinnedContext(_SSLContext):
         owner: Any = None,
         session: ssl.SSLSession | None = None,
     ) -> Gate:
+        had_certificate = self._sends_certificate
         gate = self._gate(server_side, server_hostname)
         try:
             if gate.watch:
@@ -432,6 +437,12 @@ class PinnedContext(_SSLContext):
         finally:
             if gate.watch:
                 end(gate)
+        late = self._sends_certificate and not had_certificate
+        if late and not (server_side or gate.watch or self._early_verdict == "off"):
+            raise InvalidPolicyError(
+                "a client certificate was loaded by another thread while this connection was "
+                "wrapped, too late for the early verdict; wrap it again"
+            )
         gate.sock = weakref.ref(sock)
         if hasattr(owner, "_sslsock"):
             owner = owner._sslsock()  # gevent's C socket knows the SSLSocket that holds it

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["begin", "end", "leaf_of_message", "obstacle"]
+__all__ = ["begin", "end", "leaf_of_message", "obstacle", "unproven_ciphers"]
 
 _HANDSHAKE: Final = 22  # ContentType, RFC 8446, section 5.1
 _CERTIFICATE: Final = 11  # HandshakeType, RFC 8446, section 4
@@ -27,6 +27,7 @@ _CERTIFICATE: Final = 11  # HandshakeType, RFC 8446, section 4
 #: the second in TLS 1.3.  Neither comes in a resumed session, which has no Certificate.
 _SERVER_HELLO_DONE: Final = 14  # RFC 5246, section 7.4.5
 _CERTIFICATE_VERIFY: Final = 15
+_CLIENT_KEY_EXCHANGE: Final = 16  # RFC 5246, section 7.4.7
 _COMPRESSED_CERTIFICATE: Final = 25  # RFC 8879, section 7.2
 _TLS_1_3: Final = 0x0304
 
@@ -70,9 +71,9 @@ if hasattr(os, "register_at_fork"):
 def _on_message(  # noqa: PLR0917 - CPython calls it so
     conn: object, direction: str, version: int, content_type: int, msg_type: int, data: bytes
 ) -> None:
-    if content_type != _HANDSHAKE or direction != "read":
+    if content_type != _HANDSHAKE:
         return
-    act = _ACTS.get(msg_type)
+    act = _ACTS.get((direction, msg_type))
     if act is None:
         return
     flight = _in_flight.get(get_ident())
@@ -105,10 +106,14 @@ def _miss(watcher: Watcher, _message: bytes, _version: int) -> None:
 
 
 _ACTS: Final = {
-    _CERTIFICATE: _see_certificate,
-    _COMPRESSED_CERTIFICATE: _see_compressed,
-    _SERVER_HELLO_DONE: _miss,
-    _CERTIFICATE_VERIFY: _miss,
+    ("read", _CERTIFICATE): _see_certificate,
+    ("read", _COMPRESSED_CERTIFICATE): _see_compressed,
+    ("read", _SERVER_HELLO_DONE): _miss,
+    ("read", _CERTIFICATE_VERIFY): _miss,
+    # OpenSSL tells of these when it has put them into its buffer, and has not sent them yet.
+    ("write", _CERTIFICATE): _miss,
+    ("write", _CLIENT_KEY_EXCHANGE): _miss,
+    ("write", _CERTIFICATE_VERIFY): _miss,
 }
 
 # ssl.SSLContext's property for the callback asks for this of what it finds.
@@ -136,6 +141,21 @@ def leaf_of_message(message: bytes, version: int) -> bytes | None:
     return message[start:end]
 
 
+def unproven_ciphers(context: ssl.SSLContext) -> str | None:
+    """Why the look would not protect the client's certificate, if so: with RSA key exchange
+    (RFC 5246, section 7.4.7.1) it leaves before the server has proven its key, so an impostor who
+    shows the pinned certificate would get it."""
+    if context.minimum_version >= _TLS_1_3 or not any(
+        cipher.get("kea") in {"kx-rsa", "kx-rsa-psk"} for cipher in context.get_ciphers()
+    ):
+        return None
+    return (
+        "the context offers RSA key exchange, in which the client's certificate leaves before the "
+        "server has proven its key (take it out, as with set_ciphers('DEFAULT:!kRSA:!kRSAPSK'), or "
+        "set minimum_version to TLS 1.3)"
+    )
+
+
 def obstacle(context: ssl.SSLContext) -> str | None:
     """Why the message callback of a context cannot be set, if so."""
     if _callback is None:
@@ -145,12 +165,24 @@ def obstacle(context: ssl.SSLContext) -> str | None:
     return None
 
 
+#: More than the callback and what it calls need, down to the shutdown of the socket.
+_FRAMES: Final = 24
+
+
+def need_frames(number: int = _FRAMES) -> None:
+    """Raise RecursionError now if it would be raised in the callback, where CPython keeps it back
+    and OpenSSL goes on."""
+    if number:
+        need_frames(number - 1)
+
+
 def begin(context: ssl.SSLContext, watcher: Watcher) -> None:
     """From here on the callback is set, and what this thread's handshake receives is shown to
     ``watcher``, until :func:`end`, which is to be called however this ends.
 
     Just while a handshake is in flight, since it costs something on each record.
     """
+    need_frames()
     thread = get_ident()
     with _lock:
         outer = _in_flight.get(thread)

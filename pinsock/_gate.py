@@ -166,6 +166,21 @@ def _special_needs(pins: PinSet | None, special: Special | None) -> tuple[bool, 
     return pins.lenient or approved, pins.scope == "chain" or approved
 
 
+def _is_canonical(host: str) -> bool:
+    """Nearly always, and quickly."""
+    return host.islower() and host.isascii() and not host.endswith(".")
+
+
+def _canonical(host: str) -> str:
+    """As policies and records compare it."""
+    from pinsock._policy import canonical_host
+
+    try:
+        return canonical_host(host)
+    except InvalidPolicyError:
+        return host  # a set of pins takes any name that ssl does
+
+
 class Gate:
     """Stands in for ``_ssl._SSLSocket`` until the verdict; see the module's docstring."""
 
@@ -256,7 +271,7 @@ class Gate:
         self._special = special
         self._on_verdict = on_verdict
         self._server_side = server_side
-        self._host = host
+        self._host = host if host is None or _is_canonical(host) else _canonical(host)
         self._lock = RLock()
         self.watch = watch
         self._required = required
@@ -403,10 +418,13 @@ class Gate:
             raise self._refused_early()
 
     def _refused_early(self) -> PinVerificationError:
-        if self._early is None:
+        if self._early is not None:
+            verdict, leaf = self._early
+            error = self._refused(verdict, (leaf,))
+        elif self._failure is _UNSEEN:
+            error = self._refused(self._judge((), False), ())
+        else:
             return (self._failure or _INTERRUPTED).again()
-        verdict, leaf = self._early
-        error = self._refused(verdict, (leaf,))
         # That OpenSSL then found the connection shut is of no interest.
         error.__suppress_context__ = True
         try:
@@ -685,14 +703,15 @@ class NotConnected:
             vars(context).get("_on_verdict"),
             _get_verify_mode(context),
             _get_check_hostname(context),
+            vars(context).get("_early_verdict"),
         )
 
     def check_unchanged(self) -> None:
         """What holds is what held when the socket was wrapped, though TLS begins only now."""
         if self._settings() != self.settings:
             raise InvalidPolicyError(
-                "pins, on_verdict, verify_mode or check_hostname of the context were changed "
-                "between wrapping this socket and connecting it; wrap another socket"
+                "pins, on_verdict, verify_mode, check_hostname or early_verdict of the context "
+                "were changed between wrapping this socket and connecting it; wrap another socket"
             )
 
     def __setattr__(self, name: str, value: object) -> None:

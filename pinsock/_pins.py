@@ -20,7 +20,17 @@ from pinsock.exceptions import InvalidCertificateError, InvalidPinError, PinWarn
 if TYPE_CHECKING:
     import datetime
 
-__all__ = ["Pin", "PinSet", "Pins", "sha256", "show"]
+__all__ = [
+    "Pin",
+    "PinSet",
+    "Pins",
+    "make_plain_set",
+    "make_set",
+    "plain_digest",
+    "sha256",
+    "show",
+    "warn_of_loneliness",
+]
 
 Kind: TypeAlias = Literal["spki", "certificate"]
 Scope: TypeAlias = Literal["leaf", "chain"]
@@ -65,6 +75,8 @@ class Pin:
     digest: bytes
 
     def __init__(self, kind: Kind, digest: bytes) -> None:
+        if hasattr(self, "digest"):
+            raise AttributeError("a Pin is immutable; it cannot be made a second time")
         if kind not in _KINDS:
             raise InvalidPinError(f'a pin\'s kind is "spki" or "certificate", not {show(kind)}')
         if not isinstance(digest, (bytes, bytearray, memoryview)):
@@ -219,6 +231,11 @@ class Pin:
         return Pin, (self.kind, self.digest)
 
 
+#: What can stand before the = of the canonical base64 of 32 bytes: the other characters have bits
+#: that mean nothing (RFC 4648, section 3.5).
+_LAST_OF_32: Final = "AEIMQUYcgkosw048"
+
+
 Pins: TypeAlias = "str | Pin | Iterable[str | Pin]"
 
 
@@ -247,6 +264,7 @@ class PinSet:
         "_certificate_count",
         "_certificate_pins",
         "_certificate_table",
+        "_in_use",
         "_spki_count",
         "_spki_pins",
         "_spki_table",
@@ -273,6 +291,7 @@ class PinSet:
     report_only: bool
     note: str
     # Pins by kind, backups last, and their digests packed: 32 bytes each, nothing between.
+    _in_use: int
     _spki_pins: tuple[Pin, ...]
     _spki_table: bytes
     _spki_count: int
@@ -298,60 +317,40 @@ class PinSet:
         labels: Mapping[Pin, str] | Mapping[str, str] | None = None,
         _warn: bool = True,
     ) -> None:
-        primary = _as_pins(pins, "pin")
-        spare = () if backup is None else _as_pins(backup, "backup pin")
-        if not primary:
-            raise InvalidPinError(
-                "an empty set of pins would refuse everything or check nothing; give at least one "
-                "pin, or use an ssl.SSLContext where you do not want to pin"
-            )
-        digests = {pin.digest for pin in primary}
-        both = [pin for pin in spare if pin.digest in digests]
-        if both:
-            raise InvalidPinError(
-                f"{both[0]} is given as a pin and as a backup; a backup is the pin of another key, "
-                f"kept aside. Make one, or say backup=None"
-            )
-        _check_choice("scope", scope, ("leaf", "chain"))
-        _check_choice("on_expiry", on_expiry, ("refuse", "unpinned"))
-        if not isinstance(report_only, bool):
-            raise InvalidPinError(f"report_only is True or False, not {show(report_only)}")
-        if not isinstance(note, str):
-            raise InvalidPinError(f"note is a str, not {type(note).__name__}")
-        when, expires_at = _as_expiry(expires)
-        named = _as_labels(labels, primary + spare) if labels else _NO_LABELS
-        if _warn and len(primary) == 1 and not spare and backup is not None:
-            warnings.warn(
-                "one pin and no backup: if that key is lost, every program that pins it is locked "
-                "out. Give backup=... the pin of a second key, kept aside, or backup=None if this "
-                "is on purpose",
-                PinWarning,
-                stacklevel=_stack_level(),
-            )
+        if hasattr(self, "_spki_table"):
+            raise AttributeError("a PinSet is immutable; it cannot be made a second time")
+        made = make_set(
+            _as_pins(pins, "pin"),
+            None if backup is None else _as_pins(backup, "backup pin"),
+            labels,
+            scope=scope,
+            expires=expires,
+            on_expiry=on_expiry,
+            report_only=report_only,
+            note=note,
+        )
+        for name in PinSet.__slots__:
+            object.__setattr__(self, name, getattr(made, name))
+        if _warn and self._is_lonely:
+            warn_of_loneliness()
 
-        everything = primary + spare
-        certificate = tuple(pin for pin in everything if pin.kind == "certificate")
-        spki = tuple(pin for pin in everything if pin.kind == "spki") if certificate else everything
-        for name, value in (
-            ("pins", primary),
-            ("backup", spare),
-            ("scope", scope),
-            ("expires", when),
-            ("expires_at", expires_at),
-            ("on_expiry", on_expiry),
-            ("report_only", report_only),
-            ("note", note),
-            ("labels", named),
-            ("no_backup", backup is None),
-            ("lenient", report_only or on_expiry == "unpinned"),
-            ("_spki_pins", spki),
-            ("_spki_table", b"".join(pin.digest for pin in spki)),
-            ("_spki_count", len(spki)),
-            ("_certificate_pins", certificate),
-            ("_certificate_table", b"".join(pin.digest for pin in certificate)),
-            ("_certificate_count", len(certificate)),
-        ):
-            object.__setattr__(self, name, value)
+    def __getattr__(self, name: str) -> Any:
+        """What make_plain_set() has left out, when somebody asks for it."""
+        if name not in ("pins", "backup", "_spki_pins"):
+            raise AttributeError(f"a PinSet has no {name!r}")
+        table = self._spki_table
+        everything = tuple(
+            Pin("spki", table[start : start + 32]) for start in range(0, len(table), 32)
+        )
+        object.__setattr__(self, "_spki_pins", everything)
+        object.__setattr__(self, "pins", everything[: self._in_use])
+        object.__setattr__(self, "backup", everything[self._in_use :])
+        return object.__getattribute__(self, name)
+
+    @property
+    def _is_lonely(self) -> bool:
+        """Whether all depends on one key, and that was not said to be on purpose."""
+        return self._spki_count + self._certificate_count == 1 and not self.no_backup
 
     def match_certificate(self, der: bytes) -> Pin | None:
         """The pin, of any kind, that this certificate in DER matches, or ``None``.
@@ -444,6 +443,105 @@ class PinSet:
         )
 
 
+class _Open(PinSet):
+    """A set while it is made.  A policy can have very many, and no other way is as quick."""
+
+    __slots__ = ()
+    __setattr__ = object.__setattr__  # type: ignore[assignment]  # that is what it is for
+    __delattr__ = object.__delattr__  # type: ignore[assignment]  # or neither is quick
+
+
+def make_set(
+    pins: tuple[Pin, ...],
+    backup: tuple[Pin, ...] | None,
+    labels: Mapping[Pin, str] | Mapping[str, str] | None,
+    **options: Any,
+) -> PinSet:
+    """As ``PinSet(...)``, of pins of which each is given once; warns of nothing."""
+    spare = backup or ()
+    digests = {pin.digest for pin in pins}
+    for pin in spare:
+        if pin.digest in digests:
+            raise _kept_twice(pin)
+    everything = pins + spare
+    spki = tuple(pin for pin in everything if pin.kind == "spki")
+    certificate = tuple(pin for pin in everything if pin.kind == "certificate")
+    made = _open_set(len(pins), [pin.digest for pin in spki], backup is None, **options)
+    made.pins = pins
+    made.backup = spare
+    made._spki_pins = spki
+    made._certificate_pins = certificate
+    made._certificate_table = b"".join(pin.digest for pin in certificate)
+    made._certificate_count = len(certificate)
+    if labels:
+        made.labels = _as_labels(labels, everything)
+    made.__class__ = PinSet  # type: ignore[assignment]  # closed from here on
+    return made
+
+
+def make_plain_set(pins: list[bytes], backup: list[bytes] | None, **options: Any) -> PinSet:
+    """As :func:`make_set`, by the digests of spki pins, for very many: their objects are made when
+    they are first used."""
+    spare = backup or []
+    if not set(pins).isdisjoint(spare):
+        raise _kept_twice(Pin("spki", next(digest for digest in spare if digest in pins)))
+    made = _open_set(len(pins), pins + spare, backup is None, **options)
+    made.__class__ = PinSet  # type: ignore[assignment]  # closed from here on
+    return made
+
+
+def _kept_twice(pin: Pin) -> InvalidPinError:
+    return InvalidPinError(
+        f"{pin} is given as a pin and as a backup; a backup is the pin of another key, kept aside. "
+        f"Make one, or say backup=None"
+    )
+
+
+def _open_set(  # noqa: PLR0917 - for each host of a policy, where keywords cost
+    in_use: int,
+    digests: list[bytes],
+    no_backup: bool,
+    scope: Scope = "leaf",
+    expires: datetime.date | datetime.datetime | str | None = None,
+    on_expiry: OnExpiry = "refuse",
+    report_only: bool = False,
+    note: str = "",
+) -> _Open:
+    """With everything but the pins themselves, of which these are the spki ones' digests."""
+    if not in_use:
+        raise InvalidPinError(
+            "an empty set of pins would refuse everything or check nothing; give at least one "
+            "pin, or use an ssl.SSLContext where you do not want to pin"
+        )
+    if scope not in ("leaf", "chain"):
+        raise InvalidPinError(f'scope is "leaf" or "chain", not {show(scope)}')
+    if on_expiry not in ("refuse", "unpinned"):
+        raise InvalidPinError(f'on_expiry is "refuse" or "unpinned", not {show(on_expiry)}')
+    if not isinstance(report_only, bool):
+        raise InvalidPinError(f"report_only is True or False, not {show(report_only)}")
+    if note != "":
+        _check_text("note", note)
+    made: _Open = _new_set(_Open)
+    made._in_use = in_use
+    made.no_backup = no_backup
+    made.scope = scope
+    made.expires, made.expires_at = (None, None) if expires is None else _as_expiry(expires)
+    made.on_expiry = on_expiry
+    made.report_only = report_only
+    made.lenient = report_only or on_expiry == "unpinned"
+    made.note = note
+    made.labels = _NO_LABELS
+    made._spki_table = b"".join(digests)
+    made._spki_count = len(digests)
+    made._certificate_pins = ()
+    made._certificate_table = b""
+    made._certificate_count = 0
+    return made
+
+
+_new_set: Final = PinSet.__new__
+
+
 def _rebuild_set(arguments: dict[str, Any]) -> PinSet:
     return PinSet(**arguments, _warn=False)  # who made the set first was warned
 
@@ -491,19 +589,24 @@ def _check_length(length: int, what: str, shown: _Shown | None = None) -> None:
     )
 
 
+def plain_digest(text: str) -> bytes | None:
+    """That of the usual text, ``sha256/`` and base64, quickly: a policy can have very many.
+
+    What is wrong with a text, or whether it is of another form, is for :meth:`Pin.parse`.
+    """
+    if len(text) != 51 or text[49] not in _LAST_OF_32 or not text.startswith("sha256/"):
+        return None
+    try:
+        digest = binascii.a2b_base64(text[7:], strict_mode=True)
+    except ValueError:
+        return None
+    return digest if len(digest) == 32 and digest != _DIGEST_OF_NOTHING else None
+
+
 def _parse(text: str) -> Pin:
-    if len(text) == 51 and text.startswith("sha256/"):
-        # The usual text, quickly: a policy can have many.  What is wrong with it is told below.
-        try:
-            digest = binascii.a2b_base64(text[7:], strict_mode=True)
-        except ValueError:
-            pass
-        else:
-            if (
-                len(digest) == 32
-                and binascii.b2a_base64(digest, newline=False) == text[7:].encode()
-            ):
-                return Pin("spki", digest)
+    digest = plain_digest(text)
+    if digest is not None:
+        return Pin("spki", digest)
     shown = _Shown(text)
     if not (text.isascii() and text.isprintable()):
         raise InvalidPinError(f"{shown}: a pin's text is printable ASCII, without line ends")
@@ -626,9 +729,16 @@ def _tlsa(text: str, shown: _Shown) -> Pin:
 # --- arguments ------------------------------------------------------------------------------------
 
 
-def _check_choice(name: str, value: object, choices: tuple[str, str]) -> None:
-    if value not in choices:
-        raise InvalidPinError(f'{name} is "{choices[0]}" or "{choices[1]}", not {show(value)}')
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidPinError(f"{name} is a str, not {type(value).__name__}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidPinError(
+                f"{name}: its character {error.start} is a lone surrogate, which no file can hold"
+            ) from None
 
 
 def _as_pins(value: Pins, what: str) -> tuple[Pin, ...]:
@@ -672,17 +782,15 @@ def _as_labels(
         pin = key if isinstance(key, Pin) else Pin.parse(key)
         if pin not in pins:
             raise InvalidPinError(f"labels name {pin}, which is no pin of this set")
-        if not isinstance(label, str):
-            raise InvalidPinError(f"the label of {pin} is a str, not {type(label).__name__}")
+        _check_text(f"the label of {pin}", label)
         found[pin] = label
     return MappingProxyType(found)
 
 
 def _as_expiry(
-    value: datetime.date | datetime.datetime | str | None,
-) -> tuple[datetime.date | None, float | None]:
-    if value is None:
-        return None, None
+    value: datetime.date | datetime.datetime | str,
+) -> tuple[datetime.date, float]:
+    """The date or moment, as a file can say it, and when it is in seconds since 1970."""
     import datetime  # only sets that expire need it
 
     if isinstance(value, str):
@@ -698,16 +806,40 @@ def _as_expiry(
                 f"2027-03-31T12:00:00+00:00 is"
             ) from None
     if isinstance(value, datetime.datetime):
-        if value.tzinfo is None:
+        offset = value.utcoffset()
+        if offset is None:
             raise InvalidPinError(
                 f"expires: {value.isoformat()} does not say its time zone; append +00:00 for UTC"
             )
-        return value, value.timestamp()
+        # Of one type, and with a fixed distance from UTC in whole minutes: TOML (as RFC 3339) has
+        # no other, and moments that a zone has twice are equal to none in another zone.
+        moment = datetime.datetime.combine(
+            value.date(), value.time().replace(fold=0), datetime.timezone(offset)
+        )
+        if offset % datetime.timedelta(minutes=1):
+            try:
+                moment = moment.astimezone(datetime.UTC)
+            except OverflowError:
+                raise InvalidPinError(
+                    f"expires: {value.isoformat()} is not in the years 1 to 9999 of UTC"
+                ) from None
+        return moment, moment.timestamp()
     if isinstance(value, datetime.date):
-        midnight = datetime.datetime(value.year, value.month, value.day, tzinfo=datetime.UTC)
-        return value, midnight.timestamp() + 86400
+        day = datetime.date(value.year, value.month, value.day)
+        midnight = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
+        return day, midnight.timestamp() + 86400
     raise InvalidPinError(
         f"expires is a date, a datetime with its zone or a text, not {type(value).__name__}"
+    )
+
+
+def warn_of_loneliness(where: str = "") -> None:
+    warnings.warn(
+        f"{where}one pin and no backup: if that key is lost, every program that pins it is locked "
+        f"out. Give backup=... the pin of a second key, kept aside, or backup=None if this is on "
+        f"purpose",
+        PinWarning,
+        stacklevel=_stack_level(),
     )
 
 

@@ -8,12 +8,22 @@ A pattern is a host name, ``*.example.com`` (one label more, whatever it is) or 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn, TypeAlias
 
-from pinsock._pins import Pin, PinSet, show
+from pinsock._pins import (
+    Pin,
+    PinSet,
+    make_plain_set,
+    make_set,
+    plain_digest,
+    show,
+    warn_of_loneliness,
+)
 from pinsock._text import safe_text
 from pinsock.exceptions import InvalidPinError, InvalidPolicyError
 
@@ -51,11 +61,17 @@ def canonical_host(text: str) -> str:
         return _ipv4(labels, text)
     if len(host) > 253:
         raise InvalidPolicyError(f"{_shown(text)}: longer than the 253 characters of a host name")
-    for label in labels:
-        if not label or len(label) > 63 or not _LABEL.issuperset(label):
+    # Quickly first: a policy can have very many.
+    if not host.replace("-", "").replace("_", "").replace(".", "").isalnum() or (
+        "" in labels or (len(host) > 63 and max(map(len, labels)) > 63)
+    ):
+        wrong = [
+            label for label in labels if not 0 < len(label) < 64 or not _LABEL.issuperset(label)
+        ]
+        if wrong:
             raise InvalidPolicyError(
-                f"{_shown(text)}: not a host name: {_shown(label)} is no label of 1 to 63 letters, "
-                f"digits, - and _; give the name alone, without scheme, port or path"
+                f"{_shown(text)}: not a host name: {_shown(wrong[0])} is no label of 1 to 63 "
+                f"letters, digits, - and _; give the name alone, without scheme, port or path"
             )
     return host
 
@@ -198,6 +214,8 @@ class PinPolicy:
         interception: Pins = (),
         interception_with_client_certificate: bool = False,
     ) -> None:
+        if hasattr(self, "unlisted"):
+            raise AttributeError("a PinPolicy is immutable; it cannot be made a second time")
         if not isinstance(sets, Mapping):
             raise InvalidPolicyError(
                 f"a policy maps host patterns to PinSets, and {type(sets).__name__} does not"
@@ -223,9 +241,18 @@ class PinPolicy:
                     f"regard to case, a trailing dot or spelling"
                 )
             canonical[name] = pins
-        self._fill(
-            canonical, unlisted, _interception(interception), interception_with_client_certificate
-        )
+        if not isinstance(interception_with_client_certificate, bool):
+            raise InvalidPolicyError(
+                f"interception_with_client_certificate is True or False, not "
+                f"{show(interception_with_client_certificate)}"
+            )
+        approved = _interception(interception)
+        if interception_with_client_certificate and approved is None:
+            raise InvalidPolicyError(
+                "interception_with_client_certificate says nothing without interception; give the "
+                "pins of the interceptor"
+            )
+        self._fill(canonical, unlisted, approved, interception_with_client_certificate)
 
     def _fill(
         self,
@@ -250,6 +277,14 @@ class PinPolicy:
 
     def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"a PinPolicy is immutable; {name!r} cannot be deleted")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_policy, (
+            dict(self.items()),
+            self.unlisted,
+            self.interception,
+            self.interception_with_client_certificate,
+        )
 
     def match(self, host: str) -> PinSet | None:
         """The set of the pattern that wins for ``host``, or ``None``.  Raises InvalidPolicyError
@@ -295,20 +330,12 @@ class PinPolicy:
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> PinPolicy:
         """Read a policy from a TOML file, once.  Raises InvalidPolicyError and OSError."""
-        return cls._from_file(path, warn=True)
-
-    @classmethod
-    def _from_file(cls, path: str | os.PathLike[str], *, warn: bool) -> PinPolicy:
-        try:
-            return cls._from_toml(_read(path), warn=warn)
-        except InvalidPolicyError as error:
-            named = InvalidPolicyError(f"{os.fspath(path)}: {error}")
-            named.faults = error.faults
-            raise named from None
+        return _load(path, warn=True)[0]
 
     @classmethod
     def from_toml(cls, text: str) -> PinPolicy:
-        """Read a policy from TOML.
+        """Read a policy from TOML, whose last line is ``[end]``, so that no part of one is taken
+        for all of it.
 
         Raises InvalidPolicyError: for a syntax error with its line, otherwise with all that is
         wrong, each fault with its place.
@@ -323,11 +350,19 @@ class PinPolicy:
             document = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # a TOMLDecodeError says its line
             raise InvalidPolicyError(f"not TOML: {error}") from None
-        return _from_document(document, warn=warn)
+        return _from_document(document, text, warn=warn)
 
     def to_toml(self) -> str:
         """The policy as TOML, which :meth:`from_toml` reads back to an equal one."""
         return _to_toml(self)
+
+
+def _rebuild_policy(
+    sets: dict[str, PinSet], unlisted: Unlisted, interception: PinSet | None, certificate: bool
+) -> PinPolicy:
+    policy = PinPolicy.__new__(PinPolicy)
+    policy._fill(sets, unlisted, interception, certificate)
+    return policy
 
 
 def _interception(pins: Pins, labels: Mapping[Pin, str] | None = None) -> PinSet | None:
@@ -341,21 +376,16 @@ def _interception(pins: Pins, labels: Mapping[Pin, str] | None = None) -> PinSet
 
 # --- TOML -----------------------------------------------------------------------------------------
 
-_TOP_KEYS: Final = ("unlisted", "entries", "interception", "pin")
+_TOP_KEYS: Final = ("unlisted", "interception", "pin", "end")
 _INTERCEPTION_KEYS: Final = ("pins", "with_client_certificate")
-_ENTRY_KEYS: Final = (
-    "host",
-    "pins",
-    "backup",
-    "scope",
-    "expires",
-    "on_expiry",
-    "report_only",
-    "note",
-)
+_OPTIONS: Final = ("scope", "expires", "on_expiry", "report_only", "note")
+_ENTRY_KEYS: Final = ("host", "pins", "backup", *_OPTIONS)
+_SET_OF_ENTRY_KEYS: Final = frozenset(_ENTRY_KEYS)
 _PIN_KEYS: Final = ("pin", "label")
 _NO_BACKUP: Final = "none"
-
+#: The last line of a file.  A file that was cut has it no more; and since a table can stand in a
+#: file only once, nothing that comes before the last line can be it.
+_END: Final = "[end]"
 
 #: Stands in for the pins of an entry while each of its other keys is tried by itself.
 _SOME_PIN: Final = Pin("spki", bytes(32))
@@ -364,11 +394,13 @@ _SOME_PIN: Final = Pin("spki", bytes(32))
 class _Reader:
     """Reads a parsed document, and gathers all that is wrong with it."""
 
-    def __init__(self, warn: bool) -> None:
-        self.warn = warn
+    def __init__(self) -> None:
         self.faults: list[Fault] = []
-        #: By pattern: the first entry that has it.
-        self.places: dict[str, str] = {}
+        self.sets: dict[str, PinSet] = {}
+        #: Whether all pins of the entry are digests.
+        self.plain = True
+        #: By pattern: the number of the first entry that has it.
+        self.places: dict[str, int] = {}
 
     def fault(self, path: str, message: str, host: str = "") -> None:
         self.faults.append(Fault(path, host, message))
@@ -376,8 +408,6 @@ class _Reader:
     def check_keys(
         self, table: Mapping[str, Any], known: tuple[str, ...], path: str, host: str = ""
     ) -> None:
-        if table.keys() <= _SETS_OF_KEYS[known]:
-            return
         for key in table:
             if key not in known:
                 import difflib
@@ -386,153 +416,220 @@ class _Reader:
                 hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
                 self.fault(f"{path}{safe_text(key)}", f"this key is not known{hint}", host)
 
-    def pins(self, value: object, path: str, host: str, labels: dict[Pin, str]) -> tuple[Pin, ...]:
-        if isinstance(value, str):
-            value = [value]
-        if not isinstance(value, list):
-            self.fault(path, "a list of pins is expected", host)
-            return ()
-        found = []
-        for number, item in enumerate(value):
-            text, label = item, None
-            if isinstance(item, dict):
-                self.check_keys(item, _PIN_KEYS, f"{path}[{number}].", host)
-                text, label = item.get("pin"), item.get("label")
-                if label is not None and not isinstance(label, str):
-                    self.fault(f"{path}[{number}].label", "a text is expected", host)
-                    label = None
-            try:
-                pin = Pin.parse(cast("str", text))
-            except InvalidPinError as error:
-                self.fault(f"{path}[{number}]", str(error), host)
-                continue
-            found.append(pin)
-            if label is not None:
-                labels[pin] = label
-        return tuple(found)
+    def pattern(self, host: Any, number: int, shown: str) -> str:
+        try:
+            pattern = _canonical_pattern(host)
+        except InvalidPolicyError as error:
+            why = "is missing" if host is None else str(error)
+            self.fault(f"pin[{number}].host", why, shown)
+            return ""
+        first = self.places.setdefault(pattern, number)
+        if first != number:
+            why = f"this host is listed already, in pin[{first}]"
+            self.fault(f"pin[{number}].host", why, shown)
+        return pattern
 
-    def entry(self, entry: object, path: str) -> tuple[str, PinSet] | None:
+    def pins(self, value: Any, path: str, host: str, labels: dict[Pin, str]) -> list[_Found]:
+        """Those of a text or a list, each in its place."""
+        if isinstance(value, str):
+            value = (value,)
+        elif not isinstance(value, list):
+            self.fault(path, "a list of pins is expected", host)
+            return [None]
+        found: list[_Found] = []
+        for number, item in enumerate(value):
+            if isinstance(item, str):
+                digest = plain_digest(item)
+                if digest is not None:
+                    found.append(digest)
+                    continue
+            self.plain = False
+            place = f"{path}[{number}]" if isinstance(value, list) else path
+            if isinstance(item, dict):
+                found.append(self.labelled(item, place, host, labels))
+                continue
+            try:
+                found.append(Pin.parse(item))
+            except InvalidPinError as error:
+                self.fault(place, str(error), host)
+                found.append(None)
+        return found
+
+    def labelled(
+        self, item: dict[str, Any], path: str, host: str, labels: dict[Pin, str]
+    ) -> Pin | None:
+        self.check_keys(item, _PIN_KEYS, f"{path}.", host)
+        pin = None
+        if "pin" not in item:
+            self.fault(f"{path}.pin", "is missing", host)
+        else:
+            try:
+                pin = Pin.parse(item["pin"])
+            except InvalidPinError as error:
+                self.fault(f"{path}.pin", str(error), host)
+        label = item.get("label")
+        if label is None:
+            return pin
+        if not isinstance(label, str):
+            self.fault(f"{path}.label", "a text is expected", host)
+        elif pin is not None and labels.setdefault(pin, label) != label:
+            self.fault(f"{path}.label", "this pin has another label already", host)
+        return pin
+
+    def entry(self, entry: object, number: int) -> None:
+        path = f"pin[{number}]"
         if not isinstance(entry, dict):
             self.fault(path, "a table is expected: [[pin]]")
-            return None
+            return
         before = len(self.faults)
-        host, pattern = entry.get("host"), ""
+        self.plain = True
+        host = entry.get("host")
         shown = host if isinstance(host, str) else ""
-        if host is None:
-            self.fault(f"{path}.host", "is missing")
-        else:
-            try:
-                pattern = _canonical_pattern(cast("str", host))
-            except InvalidPolicyError as error:
-                self.fault(f"{path}.host", str(error), shown)
-            else:
-                first = self.places.setdefault(pattern, path)
-                if first is not path:
-                    self.fault(f"{path}.host", f"this host is listed already, in {first}", shown)
-        self.check_keys(entry, _ENTRY_KEYS, f"{path}.", shown)
+        pattern = self.pattern(host, number, shown)
+        if not entry.keys() <= _SET_OF_ENTRY_KEYS:
+            self.check_keys(entry, _ENTRY_KEYS, f"{path}.", shown)
         labels: dict[Pin, str] = {}
-        if "pins" in entry:
-            pins = self.pins(entry["pins"], f"{path}.pins", shown, labels)
-        else:
-            pins = ()
+        pins: list[_Found] = []
+        if "pins" not in entry:
             self.fault(f"{path}.pins", "is missing", shown)
-        backup: tuple[Pin, ...] | None = ()
-        if entry.get("backup") == _NO_BACKUP:
-            backup = None
-        elif "backup" in entry:
-            backup = self.pins(entry["backup"], f"{path}.backup", shown, labels)
-        options = {key: entry[key] for key in _ENTRY_KEYS[3:] if key in entry}
-        for key, value in options.items() if len(options) > 1 or len(self.faults) > before else ():
+        else:
+            pins = self.pins(entry["pins"], f"{path}.pins", shown, labels)
+            if not pins:
+                self.fault(f"{path}.pins", "is empty, and would refuse everything", shown)
+        backup: list[_Found] | None = []
+        spare = entry.get("backup")
+        if spare is not None:
+            backup = (
+                None if spare == _NO_BACKUP else self.pins(spare, f"{path}.backup", shown, labels)
+            )
+        options: dict[str, Any] = {}
+        if len(entry) > 2 + (spare is not None):
+            options = {key: entry[key] for key in _OPTIONS if key in entry}
+        why = ""
+        if len(self.faults) == before:
             try:
-                PinSet(_SOME_PIN, None, **{key: value})
+                if self.plain:
+                    self.sets[pattern] = make_plain_set(
+                        _each_once(pins), None if backup is None else _each_once(backup), **options
+                    )
+                else:
+                    self.sets[pattern] = make_set(
+                        _as_pins(pins),
+                        None if backup is None else _as_pins(backup),
+                        labels,
+                        **options,
+                    )
+            except InvalidPinError as error:
+                why = str(error)
+            else:
+                return
+        for key, value in options.items():
+            try:
+                make_set((_SOME_PIN,), None, None, **{key: value})
             except InvalidPinError as error:
                 self.fault(f"{path}.{key}", str(error), shown)
-        if len(self.faults) > before:
-            return None
-        try:
-            return pattern, PinSet(pins, backup, labels=labels, _warn=self.warn, **options)
-        except InvalidPinError as error:
-            self.fault(path, str(error), shown)
-            return None
+        in_use = {pin.digest for pin in _as_pins(pins)}
+        for place, found in enumerate(backup or ()):
+            for pin in _as_pins([found]):
+                if pin.digest not in in_use:
+                    continue
+                self.fault(
+                    f"{path}.backup[{place}]" if isinstance(spare, list) else f"{path}.backup",
+                    f"{pin} is one of the pins in use; a backup is the pin of another key, kept "
+                    f'aside. Make one, or write backup = "{_NO_BACKUP}"',
+                    shown,
+                )
+        if len(self.faults) == before:
+            self.fault(path, why, shown)
 
 
-_SETS_OF_KEYS: Final[dict[tuple[str, ...], frozenset[str]]] = {
-    keys: frozenset(keys) for keys in (_TOP_KEYS, _INTERCEPTION_KEYS, _ENTRY_KEYS, _PIN_KEYS)
-}
+#: The digest of an spki pin, another pin, or nothing, since it was wrong.
+_Found: TypeAlias = "bytes | Pin | None"
 
 
-def _from_document(document: Mapping[str, Any], *, warn: bool) -> PinPolicy:
-    reader = _Reader(warn)
+def _each_once(found: list[Any]) -> list[Any]:
+    return found if len(found) == 1 else list(dict.fromkeys(found))
+
+
+def _as_pins(found: Iterable[_Found]) -> tuple[Pin, ...]:
+    """Those that are right, each once."""
+    pins = [Pin("spki", one) if isinstance(one, bytes) else one for one in found if one is not None]
+    return tuple(dict.fromkeys(pins))
+
+
+def _from_document(document: dict[str, Any], text: str, *, warn: bool) -> PinPolicy:
+    reader = _Reader()
     reader.check_keys(document, _TOP_KEYS, "")
-    entries = document.get("pin", [])
+    entries = document.pop("pin", [])
     if not isinstance(entries, list):
         reader.fault("pin", "a list of tables is expected: [[pin]]")
-        entries = []
-    sets: dict[str, PinSet] = {}
-    for number, entry in enumerate(entries):
-        read = reader.entry(entry, f"pin[{number}]")
-        if read is not None:
-            sets[read[0]] = read[1]
+    elif not entries:
+        reader.fault("pin", "no host is listed; add a [[pin]] with host and pins")
+    else:
+        entries.reverse()
+        for number in range(len(entries)):
+            reader.entry(entries.pop(), number)  # what has been read takes no memory any more
     unlisted = document.get("unlisted", "refuse")
     if unlisted not in ("refuse", "allow"):
         reader.fault("unlisted", 'is "refuse" or "allow"')
-    _check_number(document, len(entries), reader)
-    interception = document.get("interception", {})
-    approved: tuple[Pin, ...] = ()
-    labels: dict[Pin, str] = {}
-    with_certificate = False
-    if not isinstance(interception, dict):
-        reader.fault("interception", "a table is expected: [interception]")
-    elif "interception" in document:
-        reader.check_keys(interception, _INTERCEPTION_KEYS, "interception.")
-        before = len(reader.faults)
-        approved = reader.pins(interception.get("pins", []), "interception.pins", "", labels)
-        if not approved and len(reader.faults) == before:
-            reader.fault("interception.pins", "is missing or empty")
-        with_certificate = interception.get("with_client_certificate", False)
-        if not isinstance(with_certificate, bool):
-            reader.fault("interception.with_client_certificate", "is true or false")
-    if not entries:
-        reader.fault("pin", "no host is listed; add a [[pin]] with host and pins")
+    approved, with_certificate = _read_interception(document, reader)
+    if "end" not in document:
+        reader.fault(
+            "end",
+            f"is missing: the last line is {_END}, so that a file that was cut short is noticed; "
+            f"if nothing else is missing, append it",
+        )
+    elif document["end"] != {} or text.rstrip().rpartition("\n")[2].strip() != _END:
+        reader.fault("end", f"must be the last line, and nothing else in it: {_END}")
     if reader.faults:
         number = len(reader.faults)
         lines = "\n".join(f"  {fault}" for fault in reader.faults)
         error = InvalidPolicyError(f"{number} fault{'s' * (number > 1)} in the policy:\n{lines}")
         error.faults = tuple(reader.faults)
         raise error
-    policy = PinPolicy.__new__(PinPolicy)
-    policy._fill(sets, unlisted, _interception(approved, labels), with_certificate)
-    return policy
+    if warn:
+        lonely = [host for host, pins in reader.sets.items() if pins._is_lonely]
+        if lonely:
+            more = f" and {len(lonely) - 3} more" if len(lonely) > 3 else ""
+            warn_of_loneliness(f"{', '.join(lonely[:3])}{more}: ")
+    return _rebuild_policy(reader.sets, unlisted, approved, with_certificate)
 
 
-def _check_number(document: Mapping[str, Any], found: int, reader: _Reader) -> None:
-    """A file that was cut between two entries is still TOML; only their number tells."""
-    entries = document.get("entries")
-    if entries is None:
-        if document.get("unlisted") == "allow":
-            reader.fault(
-                "entries",
-                f'is missing: with unlisted = "allow" a file that was cut would leave hosts '
-                f"unpinned, so it must say how many [[pin]] it has (now: entries = {found})",
-            )
-    elif not isinstance(entries, int) or isinstance(entries, bool) or entries != found:
-        reader.fault(
-            "entries",
-            f"says {show(entries)}, but there are {found} [[pin]]; either the file was cut, or "
-            f"this number was forgotten",
-        )
+def _read_interception(document: Mapping[str, Any], reader: _Reader) -> tuple[PinSet | None, bool]:
+    if "interception" not in document:
+        return None, False
+    table = document["interception"]
+    if not isinstance(table, dict):
+        reader.fault("interception", "a table is expected: [interception]")
+        return None, False
+    before = len(reader.faults)
+    reader.check_keys(table, _INTERCEPTION_KEYS, "interception.")
+    labels: dict[Pin, str] = {}
+    pins = reader.pins(table.get("pins", []), "interception.pins", "", labels)
+    if not pins:
+        reader.fault("interception.pins", "is missing or empty")
+    with_certificate = table.get("with_client_certificate", False)
+    if not isinstance(with_certificate, bool):
+        reader.fault("interception.with_client_certificate", "is true or false")
+    if len(reader.faults) > before:
+        return None, False
+    return _interception(_as_pins(pins), labels), with_certificate
 
 
 def _to_toml(policy: PinPolicy) -> str:
-    lines = [f'unlisted = "{policy.unlisted}"', f"entries = {len(policy)}"]
+    lines = [f'unlisted = "{policy.unlisted}"']
     if policy.interception is not None:
-        lines += ["", "[interception]", _toml_line(policy.interception)]
+        lines += [
+            "",
+            "[interception]",
+            _toml_line("pins", policy.interception.pins, policy.interception.labels),
+        ]
         if policy.interception_with_client_certificate:
             lines.append("with_client_certificate = true")
     for host, pins in policy.items():
-        lines += ["", "[[pin]]", f'host = "{host}"']
+        lines += ["", "[[pin]]", f'host = "{host}"', _toml_line("pins", pins.pins, pins.labels)]
         if pins.backup:
-            lines.append(f"backup = [{_toml_pins(pins.backup, pins.labels)}]")
+            lines.append(_toml_line("backup", pins.backup, pins.labels))
         elif pins.no_backup:
             lines.append(f'backup = "{_NO_BACKUP}"')
         if pins.scope != "leaf":
@@ -545,70 +642,106 @@ def _to_toml(policy: PinPolicy) -> str:
             lines.append("report_only = true")
         if pins.note:
             lines.append(f"note = {_toml_string(pins.note)}")
-        # Last, since this key must be there: an entry that was cut is then refused.
-        lines.append(_toml_line(pins))
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", _END]) + "\n"
 
 
-def _toml_line(pins: PinSet) -> str:
-    return f"pins = [{_toml_pins(pins.pins, pins.labels)}]"
-
-
-def _toml_pins(pins: Iterable[Pin], labels: Mapping[Pin, str]) -> str:
-    return ", ".join(
+def _toml_line(key: str, pins: Iterable[Pin], labels: Mapping[Pin, str]) -> str:
+    items = ", ".join(
         f'{{ pin = "{pin}", label = {_toml_string(labels[pin])} }}' if pin in labels else f'"{pin}"'
         for pin in pins
     )
+    return f"{key} = [{items}]"
 
 
 def _toml_string(text: str) -> str:
-    """A basic string of TOML 1.0: what JSON writes is one, but for DEL and lone surrogates."""
+    """A basic string of TOML 1.0: what JSON writes is one, but for DEL."""
     import json
 
-    return json.dumps(text.encode("utf-8", "replace").decode(), ensure_ascii=False).replace(
-        "\x7f", "\\u007f"
-    )
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _read(path: str | os.PathLike[str]) -> str:
-    with open(path, "rb") as file:
-        data = file.read()
-    if not data.strip():
-        raise InvalidPolicyError("the file is empty")
+# --- files ----------------------------------------------------------------------------------------
+
+
+class _Signature(NamedTuple):
+    """What tells one state of a file from another."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> _Signature:
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _load(path: str | os.PathLike[str], *, warn: bool) -> tuple[PinPolicy, _Signature]:
+    """The policy in a file, and which state of the file that was."""
     try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidPolicyError(f"TOML is UTF-8, and byte {error.start} is not") from None
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            data = file.read()
+            signature = _Signature.of(os.fstat(file.fileno()))
+        if signature != _Signature.of(status) and stat.S_ISREG(status.st_mode):
+            raise InvalidPolicyError("it was written to while it was read; load it again")
+        if not data.strip():
+            raise InvalidPolicyError("the file is empty")
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidPolicyError(f"TOML is UTF-8, and byte {error.start} is not") from None
+        return PinPolicy._from_toml(text, warn=warn), signature
+    except InvalidPolicyError as error:
+        named = InvalidPolicyError(f"{os.fspath(path)}: {error}")
+        named.faults = error.faults
+        raise named from None
 
 
-# --- a policy that follows its file ---------------------------------------------------------------
+class _Loaded(NamedTuple):
+    """What holds: kept in one piece, so that whoever reads it never has half of two loads."""
 
-_Signature: TypeAlias = tuple[int, int, int, int]
+    number: int
+    policy: PinPolicy
+    signature: _Signature
+
+
+#: No look takes longer than so many seconds, or another thread looks as well.
+_LONGEST_LOOK: Final = 60.0
 
 
 class PolicyFile:
     """A policy that follows its TOML file, without a thread of its own.
 
-    Each new connection has the file looked at, at most once a second.  A file that was put in the
-    place of the old one (``os.replace``) is loaded at once; one that was written to is loaded after
-    two looks, a second apart, saw the same, so that it is not read half-written.  A file that is
-    gone or bad leaves the policy as it was, and is logged once.
+    Each new connection has the file looked at, at most once a second.  A new file that was put in
+    the place of the old one (``os.replace``), or where none was, is loaded by the first look that
+    sees it: by the first connection that begins a second or more after the look before.  A file
+    that was written to in place is loaded after two looks, a second or more apart, saw the same, so
+    that it is never a mixture of old and new; and so is one that has got the inode of a file that
+    was deleted just before.  No part of a file is taken for all of it, since its last line is
+    ``[end]``.  A file that is gone or bad leaves the policy as it was, and is logged once.
 
     Raises InvalidPolicyError or OSError when it is made, if the file is gone or bad then.
     """
+
+    # There is no lock here: a signal handler may ask for the policy, or load it, in the midst of
+    # both.  What must not be torn is assigned in one piece, and what is compared first is compared
+    # without a call before the assignment, so that with the GIL nothing comes between.  Without it
+    # the worst is that two threads look at once; and if the older of two loads stays, the next look
+    # sees that the file is another.
 
     def __init__(
         self, path: str | os.PathLike[str], *, clock: Callable[[], float] = monotonic
     ) -> None:
         self.path = os.fspath(path)
         self._clock = clock
-        signature = self._signature()
-        self._policy = self._load()
-        self._loaded: _Signature = signature
+        #: Each load has a number, given before it opens the file; the highest one holds.
+        self._numbers = itertools.count()
+        self._loaded = _Loaded(next(self._numbers), *_load(self.path, warn=False))
         #: What the last look saw, whatever came of it; ``None``: no file.
-        self._last: _Signature | None = signature
-        #: What the last look saw, if it was neither what is loaded nor old enough.
-        self._pending: _Signature | None = None
+        self._last: _Signature | None = self._loaded.signature
+        #: What the last look saw and did not load, and when.
+        self._pending: tuple[_Signature, float] | None = None
         #: What could not be loaded, and was logged.
         self._rejected: _Signature | str | None = None
         self._next_look = clock() + 1.0
@@ -618,9 +751,12 @@ class PolicyFile:
         """The policy of now; looks at the file if a second has passed."""
         now = self._clock()
         if now >= self._next_look:
-            self._next_look = now + 1.0  # first: other threads need not look too
-            self._look()
-        return self._policy
+            self._next_look = now + _LONGEST_LOOK  # nobody else looks meanwhile
+            try:
+                self._look(now)
+            finally:
+                self._next_look = self._clock() + 1.0
+        return self._loaded.policy
 
     def match(self, host: str) -> PinSet | None:
         """As :meth:`PinPolicy.match`."""
@@ -629,47 +765,55 @@ class PolicyFile:
     def reload(self) -> PinPolicy:
         """Load the file now.  Raises InvalidPolicyError or OSError, and the policy stays as it was.
 
-        For programs that would rather load a large file in a thread of their own.
+        For programs that would rather load a large file in a thread of their own.  What holds
+        afterwards, and is returned, was not read before the call.
         """
-        signature = self._signature()
-        self._policy = self._load()
-        self._loaded, self._pending, self._rejected = signature, None, None
-        return self._policy
+        number = next(self._numbers)
+        self._take(_Loaded(number, *_load(self.path, warn=False)))
+        return self._loaded.policy
 
-    def _signature(self) -> _Signature:
-        status = os.stat(self.path)
-        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    def _take(self, loaded: _Loaded) -> None:
+        number = loaded.number
+        if number > self._loaded.number:
+            self._loaded = loaded
+        self._pending = self._rejected = None
 
-    def _load(self) -> PinPolicy:
-        return PinPolicy._from_file(self.path, warn=False)  # on a connection nobody reads them
-
-    def _look(self) -> None:
+    def _look(self, now: float) -> None:
+        number = next(self._numbers)
         last, self._last = self._last, None
-        signature: _Signature | None = None
         try:
-            self._last = signature = self._signature()
-            if signature in (self._loaded, self._rejected):
-                self._pending = None
-                if signature == self._loaded:
-                    self._rejected = None
-                return
-            replaced = last is not None and signature[:2] != last[:2]
-            if not replaced and signature != self._pending:
-                self._pending = signature
-                return
-            policy = self._load()
-            if self._signature() != signature:
-                return  # written to while it was read: the next look sees it again
-            self._policy = policy
-        except (OSError, InvalidPolicyError) as error:
-            self._reject(error, signature)
+            self._last = signature = _Signature.of(os.stat(self.path))
+        except OSError as error:
+            self._pending = None
+            self._reject(error, str(error))
             return
-        self._loaded, self._pending, self._rejected = signature, None, None
+        if signature == self._loaded.signature:
+            self._pending = self._rejected = None
+            return
+        if signature == self._rejected:
+            self._pending = None
+            return
+        pending, self._pending = self._pending, (signature, now)
+        settled = False
+        if pending is not None and pending[0] == signature:
+            self._pending = pending
+            settled = now - pending[1] >= 1.0
+        replaced = last is None or signature[:2] != last[:2]
+        if not settled and not replaced:
+            return
+        try:
+            policy, read = _load(self.path, warn=False)
+        except (OSError, InvalidPolicyError) as error:
+            # A new file can be one that is still being written.
+            if settled:
+                self._reject(error, signature)
+            return
+        if read == signature:  # or it is another already, which the next look sees
+            self._take(_Loaded(number, policy, read))
 
-    def _reject(self, error: Exception, signature: _Signature | None) -> None:
+    def _reject(self, error: Exception, what: _Signature | str) -> None:
         import logging
 
-        what = signature or str(error)
         if what != self._rejected:
             self._rejected = what
             with contextlib.suppress(Exception):  # a handler that raises must not either

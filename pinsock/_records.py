@@ -5,23 +5,27 @@ Neither changes a verdict: what goes wrong here is logged once and otherwise swa
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import logging
 import os
-from collections import OrderedDict
+import weakref
+from collections import OrderedDict, deque
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import RLock
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Self
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Final, Self
 
+from pinsock._pins import sha256
 from pinsock._text import safe_text
-from pinsock._verify import Outcome, Verdict, describe
+from pinsock._verify import Outcome, describe
 from pinsock._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
+
+    from pinsock._verify import Verdict
 
 try:
     import fcntl
@@ -33,44 +37,36 @@ __all__ = ["RecordLog", "log_verdict"]
 _logger: Final = logging.getLogger("pinsock")
 _logger.addHandler(logging.NullHandler())  # what a program does not ask for is not printed
 
-#: How many different repeated verdicts are remembered at once.
-_MOST_KEYS: Final = 1024
+#: How many different verdicts are remembered at once, and how many may wait to be written.
+_MOST: Final = 1024
 
 
-class _Repeats:
-    """Which verdicts are repeats of one that was reported less than ``window`` seconds ago."""
+class _Turn:
+    """Whose turn it is to do what one thread at a time does.  Nobody waits for it.
 
-    def __init__(self, window: float, clock: Callable[[], float]) -> None:
-        self._window = window
-        self._clock = clock
-        #: By verdict: when it was reported, the verdict last seen, and how often since.
-        self._seen: OrderedDict[object, tuple[float, Verdict, int]] = OrderedDict()
+    It is no lock, since a lock that an interruption or a fork left held would be held for ever, and
+    a signal handler that asks for it in the midst of its own thread's turn would wait for ever.
+    With the GIL nothing comes between the comparison and the assignment, which call nothing;
+    without it two may have their turn at once, and at worst repeat a line.
+    """
 
-    def is_repeat(self, verdict: Verdict) -> bool:
-        if self._window <= 0:
-            return False
-        key = (verdict.host, verdict.outcome, verdict.allowed, verdict.pin, verdict.chain_pins)
-        seen = self._seen.get(key)
-        if seen is None:
-            self._seen[key] = self._clock(), verdict, 0
-            return False
-        self._seen[key] = seen[0], verdict, seen[2] + 1
-        return True
+    #: After so many seconds it is over, whatever became of whoever had it.
+    LONGEST: Final = 10.0
 
-    def ended(self, *, all_of_them: bool = False) -> list[tuple[Verdict, int]]:
-        """Those whose window has passed, with the number of repeats; they are forgotten."""
-        if not self._seen:
-            return []
-        limit = self._clock() - self._window
-        ended = []
-        while self._seen:
-            key, (start, verdict, repeats) = next(iter(self._seen.items()))
-            if not all_of_them and start > limit and len(self._seen) <= _MOST_KEYS:
-                break
-            del self._seen[key]
-            if repeats:
-                ended.append((verdict, repeats))
-        return ended
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def take(self) -> float:
+        """What :meth:`end` is given, or 0 if it is somebody else's turn."""
+        now = monotonic()
+        if now < self._until:
+            return 0.0
+        self._until = until = now + self.LONGEST
+        return until
+
+    def end(self, until: float) -> None:
+        if self._until == until:
+            self._until = 0.0
 
 
 # --- the log --------------------------------------------------------------------------------------
@@ -94,27 +90,53 @@ _SENTENCES: Final = {
     Outcome.EXPIRED: "has a set of pins that has expired",
     Outcome.UNLISTED: "is not listed in the policy",
 }
-_log_lock: Final = RLock()
-_log_repeats: Final = _Repeats(60.0, monotonic)
+
+
+class _Said:
+    """What was said less than ``window`` seconds ago."""
+
+    def __init__(self, window: float, clock: Callable[[], float]) -> None:
+        self._window = window
+        self._clock = clock
+        self._turn = _Turn()
+        #: By what was said: when.
+        self._times: OrderedDict[Hashable, float] = OrderedDict()
+
+    def again(self, what: Hashable) -> bool:
+        """Whether it is a repeat.  Who does not get his turn at once says it."""
+        turn = self._turn.take()
+        if not turn:
+            return False
+        try:
+            now = self._clock()
+            while self._times:
+                first, when = next(iter(self._times.items()))
+                if now - when < self._window and len(self._times) <= _MOST:
+                    break
+                del self._times[first]
+            if what in self._times:
+                return True
+            self._times[what] = now
+            return False
+        finally:
+            self._turn.end(turn)
+
+
+_said: Final = _Said(60.0, monotonic)
 
 
 def log_verdict(verdict: Verdict) -> None:
     """One line to ``logging.getLogger("pinsock")``; repeats within a minute are left out."""
     with contextlib.suppress(Exception):
-        # Whoever does not get his turn at once says it without looking for repeats: a lock that an
-        # interruption left held must not stop anybody's handshake.
-        if verdict.outcome in _SAID_ONCE and _log_lock.acquire(blocking=False):
-            try:
-                _log_repeats.ended()
-                if _log_repeats.is_repeat(verdict):
-                    return
-            finally:
-                _log_lock.release()
+        outcome = verdict.outcome
+        what = verdict.host, outcome, verdict.allowed, verdict.pin, verdict.chain_pins
+        if outcome in _SAID_ONCE and _said.again(what):
+            return
         _logger.log(
-            _LEVELS[verdict.outcome],
+            _LEVELS[outcome],
             "%s %s; %s%s",
             safe_text(verdict.host or "the client"),
-            _SENTENCES[verdict.outcome],
+            _SENTENCES[outcome],
             "let through" if verdict.allowed else "refused",
             f" ({_pin_text(verdict)})" if verdict.pin or verdict.chain_pins else "",
         )
@@ -129,20 +151,45 @@ def _pin_text(verdict: Verdict) -> str:
 # --- the record -----------------------------------------------------------------------------------
 
 
+class _Seen:
+    """A verdict that was reported, and how often it has come since."""
+
+    __slots__ = ("last", "start", "told", "untold")
+
+    def __init__(self, start: float) -> None:
+        self.start = start
+        #: The time of the last one, as its line says it.
+        self.last = ""
+        #: Whether the first line was written.
+        self.told = False
+        #: How many stand in no line yet.
+        self.untold = 0
+
+
 class RecordLog:
     """Appends one JSON line a verdict to a file: give it as ``on_verdict``.
 
     The keys: ``time`` (ISO 8601, UTC), ``host``, ``outcome``, ``allowed``, ``pin``, ``label``,
     ``chain_pins``, ``not_after`` (of the peer's certificate), ``version`` (of pinsock) and
-    ``repeats``: 0, or in a line that is written when the window has ended, how often the same
-    verdict came again.  What does not apply is ``null``.
+    ``repeats``: 0 in the line of a verdict that comes for the first time.  A line with another
+    number tells of so many verdicts that stand in no other line: those that came again within the
+    window, when it has ended, and those that could not be written, when they can.  What does not
+    apply is ``null``.
 
-    Lines are appended whole, by several processes too.  A disk that is full or a file that cannot
-    be written changes no verdict; it is logged once, and tried again at the next.
+    Lines are appended whole, by several processes too.  A disk that is full, a file that cannot be
+    written or one that another process keeps locked changes no verdict and holds none up for more
+    than a second; it is logged once, and tried again at the next.  What was folded is written by
+    :meth:`close`, and when the program ends (but not by ``os._exit``).  After a fork each process
+    tells of its own verdicts.
 
     :param max_bytes: at this size the file is renamed to ``.1``, in the place of an older one.
     :param window: seconds within which repeats of a verdict are folded into a count; 0: never.
+
+    Raises TypeError and ValueError when it is made, never when it is called.
     """
+
+    # A verdict is put into a queue, and whoever has his turn writes what is in it: no handshake
+    # waits for the file of another, and a signal handler can report in the midst of a report.
 
     def __init__(
         self,
@@ -152,24 +199,43 @@ class RecordLog:
         window: float = 60.0,
         clock: Callable[[], float] = monotonic,
     ) -> None:
+        if not max_bytes > 0:
+            raise ValueError(f"max_bytes is a number of bytes above 0, not {max_bytes}")
+        if not window >= 0:
+            raise ValueError(f"window is a number of seconds, 0 or more, not {window}")
         self.path = Path(path)
         self.max_bytes = max_bytes
-        self._lock = RLock()
-        self._repeats = _Repeats(window, clock)
+        self._window = window
+        self._clock = clock
         self._broken = False
+        self._begin()
+        _logs.add(weakref.ref(self, _logs.discard))
+
+    def _begin(self) -> None:
+        self._turn = _Turn()
+        #: Lines that wait to be written: what they say, and the time that they say.
+        self._queue: deque[tuple[str, str]] = deque()
+        #: By what its line says.
+        self._seen: OrderedDict[str, _Seen] = OrderedDict()
 
     def __call__(self, verdict: Verdict) -> None:
-        with self._lock:
-            lines = [_line(again, repeats) for again, repeats in self._repeats.ended()]
-            if not self._repeats.is_repeat(verdict):
-                lines.append(_line(verdict, 0))
-            self._append(lines)
+        try:
+            if len(self._queue) >= _MOST:
+                raise TimeoutError(f"{_MOST} of them wait already")
+            time = datetime.fromtimestamp(verdict.time, UTC).isoformat(timespec="milliseconds")
+            self._queue.append((_words(verdict), time))
+            self._work()
+        except Exception as error:
+            self._failed(error)
 
     def close(self) -> None:
         """Write what was folded and has not been written yet.  The log can be used on."""
-        with self._lock:
-            ended = self._repeats.ended(all_of_them=True)
-            self._append([_line(verdict, repeats) for verdict, repeats in ended])
+        limit = monotonic() + _PATIENCE
+        while not self._work(finally_all=True):
+            if monotonic() < limit:
+                sleep(0.001)  # until the thread that has its turn is done
+            else:
+                self._turn = _Turn()  # it hangs, or is no more
 
     def __enter__(self) -> Self:
         return self
@@ -177,20 +243,63 @@ class RecordLog:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _append(self, lines: list[bytes]) -> None:
-        for line in lines:
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # it was never made to the end
+            self._work(finally_all=True)
+
+    def _work(self, *, finally_all: bool = False) -> bool:
+        """Write what waits, if it is this thread's turn."""
+        while self._queue or finally_all:
+            turn = self._turn.take()
+            if not turn:
+                return False  # whoever has his turn looks into the queue once more after it
             try:
-                self._write(line)
-            except OSError as error:
-                if not self._broken:
-                    self._broken = True
-                    # Without a traceback: it is the file that is wrong, not the program.
-                    with contextlib.suppress(Exception):
-                        _logger.error(  # noqa: TRY400
-                            "%s: a record could not be written: %s", self.path, error
-                        )
-            else:
-                self._broken = False
+                while self._queue:
+                    self._tell_ended()
+                    self._tell(*self._queue.popleft())
+                if finally_all:
+                    self._tell_ended(all_of_them=True)
+                    finally_all = False
+            finally:
+                self._turn.end(turn)
+        return True
+
+    def _tell(self, words: str, time: str) -> None:
+        seen = self._seen.get(words)
+        if seen is None:
+            seen = self._seen[words] = _Seen(self._clock())
+        seen.last = time
+        seen.untold += 1
+        if (not seen.told or not self._window) and self._append(_line(words, time, 0)):
+            seen.told = True
+            seen.untold -= 1
+
+    def _tell_ended(self, *, all_of_them: bool = False) -> None:
+        limit = self._clock() - self._window
+        while self._seen:
+            words, seen = next(iter(self._seen.items()))
+            if not all_of_them and seen.start > limit and len(self._seen) <= _MOST:
+                return
+            if seen.untold and self._append(_line(words, seen.last, seen.untold)):
+                seen.untold = 0
+            if seen.untold and len(self._seen) <= _MOST:
+                return  # the next verdict tries again
+            del self._seen[words]
+
+    def _append(self, line: bytes) -> bool:
+        try:
+            self._write(line)
+        except Exception as error:
+            self._failed(error)
+            return False
+        self._broken = False
+        return True
+
+    def _failed(self, error: Exception) -> None:
+        if not self._broken:
+            self._broken = True
+            with contextlib.suppress(Exception):
+                _logger.error("%s: a record could not be written: %s", self.path, error)
 
     def _write(self, line: bytes) -> None:
         file = self._open_and_lock()
@@ -198,7 +307,7 @@ class RecordLog:
             size = os.fstat(file).st_size
             if size and size + len(line) > self.max_bytes:
                 os.replace(self.path, self.path.with_name(f"{self.path.name}.1"))
-                os.close(file)
+                _unlock_and_close(file)
                 file = -1
                 file = self._open_and_lock()
                 size = os.fstat(file).st_size
@@ -207,41 +316,118 @@ class RecordLog:
                 raise OSError("the disk is full")
         finally:
             if file != -1:
-                os.close(file)  # and with it the lock
+                _unlock_and_close(file)
 
     def _open_and_lock(self) -> int:
+        # Only the first of those that fail waits.
+        limit = monotonic() + (0.0 if self._broken else _PATIENCE)
         while True:
-            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _CLOEXEC, 0o600)
+            file = os.open(self.path, _FLAGS, 0o600)
             try:
                 if fcntl is None:
                     return file
-                fcntl.flock(file, fcntl.LOCK_EX)
+                _lock(file, limit)
                 # Another process may have renamed the file while this one waited.
                 if os.path.samestat(os.fstat(file), os.stat(self.path)):
                     return file
             except FileNotFoundError:
                 pass
             except BaseException:
-                os.close(file)
+                _unlock_and_close(file)
                 raise
-            os.close(file)
+            _unlock_and_close(file)
 
 
-_CLOEXEC: Final[int] = getattr(os, "O_CLOEXEC", 0)
+#: All that live, for the end of the program and for forks.
+_logs: Final[set[weakref.ref[RecordLog]]] = set()
+
+#: How many seconds a lock is waited for.
+_PATIENCE: Final = 0.5
+
+#: Not blocking, since somebody can have put a FIFO there; to files it means nothing.
+_FLAGS: Final = (
+    os.O_WRONLY
+    | os.O_APPEND
+    | os.O_CREAT
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+)
 
 
-def _line(verdict: Verdict, repeats: int) -> bytes:
-    certificate = verdict.certificate
-    record: dict[str, Any] = {
-        "time": datetime.fromtimestamp(verdict.time, UTC).isoformat(timespec="milliseconds"),
+def _lock(file: int, limit: float) -> None:
+    pause = 0.0001
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if monotonic() >= limit:
+                raise TimeoutError("another process keeps the file locked") from None
+            sleep(pause)
+            pause = min(2 * pause, 0.01)
+        else:
+            return
+
+
+def _unlock_and_close(file: int) -> None:
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            # A process that was forked meanwhile has the file open too, and with it the lock.
+            fcntl.flock(file, fcntl.LOCK_UN)
+    os.close(file)
+
+
+def _words(verdict: Verdict) -> str:
+    """What the line of a verdict says, but for its time and the number of repeats."""
+    record = {
         "host": verdict.host,
         "outcome": verdict.outcome.value,
         "allowed": verdict.allowed,
         "pin": None if verdict.pin is None else str(verdict.pin),
         "label": verdict.label,
         "chain_pins": [None if pin is None else str(pin) for pin in verdict.chain_pins] or None,
-        "not_after": None if certificate is None else describe(certificate).not_after,
+        "not_after": None if verdict.certificate is None else _not_after(verdict.certificate),
         "version": __version__,
-        "repeats": repeats,
     }
-    return json.dumps(record).encode("ascii") + b"\n"
+    return json.dumps(record)[1:-1]
+
+
+def _line(words: str, time: str, repeats: int) -> bytes:
+    return f'{{"time": "{time}", {words}, "repeats": {repeats}}}\n'.encode("ascii")
+
+
+#: By the digests of certificates: reading one takes far longer.
+_dates: Final[dict[bytes, str | None]] = {}
+
+
+def _not_after(certificate: bytes) -> str | None:
+    digest = sha256(certificate)
+    try:
+        return _dates[digest]
+    except KeyError:
+        if len(_dates) >= _MOST:
+            _dates.clear()
+        _dates[digest] = date = describe(certificate).not_after
+        return date
+
+
+# --- the end of the program, and forks ------------------------------------------------------------
+
+
+def _living() -> list[RecordLog]:
+    return [log for log in (reference() for reference in list(_logs)) if log is not None]
+
+
+def _close_all() -> None:
+    for log in _living():
+        log.close()
+
+
+def _after_fork() -> None:
+    _said._turn = _Turn()
+    for log in _living():
+        log._begin()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

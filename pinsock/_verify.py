@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import os
 import warnings
 from _thread import RLock
 from typing import TYPE_CHECKING, NamedTuple
@@ -324,12 +325,22 @@ def describe(der: bytes) -> PeerCertificate:
 _warnings_lock = RLock()
 
 
+def _after_fork() -> None:
+    global _warnings_lock  # noqa: PLW0603 - the thread that held it is in the other process
+    _warnings_lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 @contextlib.contextmanager
 def _no_warnings() -> Iterator[None]:
     """Of what ``cryptography`` finds odd in a certificate: that is the peer's affair."""
     # catch_warnings() is not made for several threads.  One that does not get its turn at once goes
     # on without: at worst a warning is shown.
-    if not _warnings_lock.acquire(blocking=False):
+    lock = _warnings_lock  # the same to the end, whatever a fork does meanwhile
+    if not lock.acquire(blocking=False):
         yield
         return
     try:
@@ -337,4 +348,4 @@ def _no_warnings() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        _warnings_lock.release()
+        lock.release()

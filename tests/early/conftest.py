@@ -27,8 +27,8 @@ def me(authority: Authority) -> Credential:
 
 @pytest.fixture(scope="session")
 def ballast(authority: Authority) -> tuple[x509.Certificate, ...]:
-    """60 kB of certificates, to send along in a chain."""
-    extension = x509.UnrecognizedExtension(_BALLAST, bytes(15_000))
+    """Over 64 kB of certificates, to send along in a chain."""
+    extension = x509.UnrecognizedExtension(_BALLAST, bytes(16_500))
     return tuple(
         authority.issue(f"ballast {number}", extensions=(extension,)).certificate
         for number in range(4)

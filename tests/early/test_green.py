@@ -23,6 +23,8 @@ from .witness import SCENES, Trouble, Witness, hellos, words
 if TYPE_CHECKING:
     import ssl
 
+    from cryptography import x509
+
     from pinsock._throwaway import Authority, Credential
 
 Talk = Callable[..., str]
@@ -91,21 +93,20 @@ def talk(
 
 @each_way
 @pytest.mark.parametrize(
-    ("trouble", "version"),
-    [(trouble, version) for trouble, version in SCENES if trouble != "60 kB chain"],
-    ids=lambda value: getattr(value, "name", value),
+    ("trouble", "version"), SCENES, ids=lambda value: getattr(value, "name", value)
 )
 def test_an_impostor_hears_the_hello_and_nothing_else(
     *,
     talk: Talk,
     authority: Authority,
     bad: Credential,
+    ballast: tuple[x509.Certificate, ...],
     way: str,
     trouble: Trouble,
     version: ssl.TLSVersion,
 ) -> None:
     """The refusal is the verdict, and the certificate stays here."""
-    impostor = Witness(bad, authority, version, trouble)
+    impostor = Witness(bad, authority, version, trouble, ballast)
     with serving(impostor) as peer:
         answer = talk(way=way, early="require", address=peer.address)
         report = peer.report()

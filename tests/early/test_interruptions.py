@@ -14,6 +14,7 @@ import ssl
 import sys
 import threading
 from pathlib import Path
+from traceback import walk_stack
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pytest
@@ -215,6 +216,44 @@ def test_an_interruption_anywhere_blinds_no_later_look(
             assert_nothing_got_out(wire, me, stop)
 
     assert everywhere(_gate.Gate.do_handshake.__code__, interrupt, meet) > 10
+
+
+@each_version
+@each_over
+def test_a_stack_that_is_nearly_full_lets_nothing_out(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    bad: Credential,
+    me: Credential,
+    over: Over,
+    version: ssl.TLSVersion,
+) -> None:
+    """As of a program that connects again within its except, and again: at each depth there is."""
+    peer = Witness(bad, authority, version)
+    outcomes = set()
+
+    def deeper(number: int, act: Callable[[], object]) -> None:
+        if number:
+            deeper(number - 1, act)
+        else:
+            act()
+
+    for room in range(1, 80):
+        with Wire(ours, peer.context, over=over) as wire:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                wire.near.do_handshake()
+            wire.carry()
+            limit = sys.getrecursionlimit()
+            depth = sum(1 for _ in walk_stack(None))
+            try:
+                deeper(limit - depth - room, wire.near.do_handshake)
+            except (OSError, RecursionError) as error:
+                outcomes.add(type(error))
+            report = wire.finish()
+        assert words(report.raw) == ["ClientHello"], room
+        assert me.der not in report.raw, room
+    assert outcomes >= {RecursionError, PinMismatchError}
 
 
 def test_a_handler_that_connects_in_the_same_context_does_not_wait_for_itself(

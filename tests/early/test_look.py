@@ -344,7 +344,7 @@ def test_what_is_looked_at_is_what_openssl_takes_for_the_leaf(
     version: ssl.TLSVersion,
 ) -> None:
     """Out of a message of its own OpenSSL, long chain and all."""
-    peer = Witness(good, authority, version, "60 kB chain", ballast)
+    peer = Witness(good, authority, version, "64 kB chain", ballast)
     with Wire(ours, peer.context, over="socket") as wire:
         wire.do(wire.near.do_handshake)
         assert seen == [wire.near.getpeercert(True)] == [good.der]

@@ -244,7 +244,7 @@ def test_a_compressed_certificate_is_refused_with_the_reason(
     early: Any,
 ) -> None:
     """No OpenSSL of today sends us one, so the number of an ordinary one stands for it."""
-    monkeypatch.setitem(_early._ACTS, _early._CERTIFICATE, _early._see_compressed)
+    monkeypatch.setitem(_early._ACTS, ("read", _early._CERTIFICATE), _early._see_compressed)
     ours.early_verdict = early
     with Wire(ours, Witness(good, authority, TLS_1_3).context, over="socket") as wire:
         with pytest.raises(PinVerificationError, match="compressed certificate"):
@@ -352,3 +352,63 @@ def test_what_was_said_at_the_wrap_holds(
         with pytest.raises(PinMismatchError):
             wire.do(wire.near.do_handshake)
         assert words(wire.finish().raw) == ["ClientHello"]
+
+
+def test_what_was_said_at_the_wrap_holds_when_it_connects_later(ours: PinnedContext) -> None:
+    """A socket that was wrapped first: it is not connected under other terms."""
+    ours.early_verdict = "require"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        ours.wrap_socket(socket.socket(), server_hostname=HOST) as wrapped,
+    ):
+        listener.setblocking(False)
+        ours.early_verdict = "off"
+        with pytest.raises(InvalidPolicyError, match="early_verdict of the context"):
+            wrapped.connect(listener.getsockname())
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+@each_over
+def test_rsa_key_exchange_is_refused_where_the_look_is_required(
+    ours: PinnedContext, over: Over
+) -> None:
+    """There the certificate leaves before the server has proven its key; TLS 1.3 has it no more."""
+    ours.early_verdict = "require"
+    assert wraps(ours, over)
+    ours.set_ciphers("ECDHE+AESGCM:kRSA+AESGCM")
+    with pytest.raises(InvalidPolicyError, match="RSA key exchange"):
+        wraps(ours, over)
+    ours.set_ciphers("DEFAULT:!kRSA:!kRSAPSK")
+    assert wraps(ours, over)
+    ours.set_ciphers("ECDHE+AESGCM:kRSA+AESGCM")
+    ours.minimum_version = ssl.TLSVersion.TLSv1_3
+    assert wraps(ours, over)
+
+
+def test_a_certificate_that_is_loaded_in_the_midst_of_a_wrap_is_noticed(
+    authority: Authority, me: Credential, pins: PinSet
+) -> None:
+    """By another thread, after it was decided that there is none to protect."""
+    context = create_default_context(pins, cadata=authority.pem)
+    gate = context._gate
+
+    def and_load(*arguments: Any) -> Any:
+        made = gate(*arguments)
+        me.load_into(context)
+        return made
+
+    context._gate = and_load  # type: ignore[method-assign]
+    with pytest.raises(InvalidPolicyError, match="wrap it again"):
+        wraps(context, "socket")
+
+
+def wraps(context: PinnedContext, over: Over) -> bool:
+    """Whether it does not raise."""
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        wrapped = wrap(context, over, near)
+        if over == "socket":
+            wrapped.close()
+    return True

@@ -185,10 +185,10 @@ def test_a_client_flight_of_60_kb_arrives(
 ) -> None:
     """More than a socket may take at once."""
     Credential(me.certificate, me.key, ballast).load_into(ours)
-    with serving(Witness(good, authority, version, "60 kB chain", ballast)) as peer:
+    with serving(Witness(good, authority, version, "64 kB chain", ballast)) as peer:
         assert WAYS[way](ours, peer.address) == BANNER
         report = peer.report()
-    assert len(report.raw) > 60_000
+    assert len(report.raw) > 65_536
     assert (report.application, report.certificate) == (SECRET, me.der)
 
 
@@ -206,7 +206,7 @@ def test_a_client_flight_of_60_kb_stays_here(
 ) -> None:
     """More than OpenSSL keeps before it writes."""
     Credential(me.certificate, me.key, ballast).load_into(ours)
-    with serving(Witness(bad, authority, version, "60 kB chain", ballast)) as peer:
+    with serving(Witness(bad, authority, version, "64 kB chain", ballast)) as peer:
         with pytest.raises(PinMismatchError):
             WAYS[way](ours, peer.address)
         assert words(peer.report().raw) == ["ClientHello"]

@@ -25,7 +25,7 @@ __all__ = ["TROUBLES", "Trouble", "Witness", "hellos", "words"]
 
 #: What makes the server's half of the handshake harder to look at.
 Trouble = Literal[
-    "none", "HelloRetryRequest", "60 kB chain", "byte by byte", "tiny records", "alert at once"
+    "none", "HelloRetryRequest", "64 kB chain", "byte by byte", "tiny records", "alert at once"
 ]
 TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
 
@@ -90,7 +90,7 @@ def hellos(trouble: Trouble, version: ssl.TLSVersion) -> list[str]:
 class Witness:
     """A server, to be given to ``serving`` or ``Wire``, and what it heard.
 
-    :param ballast: certificates that make a chain of 60 kB.
+    :param ballast: certificates that make a chain of 64 kB.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Witness:
         trouble: Trouble = "none",
         ballast: tuple[x509.Certificate, ...] = (),
     ) -> None:
-        if trouble == "60 kB chain":
+        if trouble == "64 kB chain":
             credential = Credential(credential.certificate, credential.key, ballast)
         self.messages: list[str] = []
         self.context: Any = server(credential, version, clients=clients)

@@ -33,7 +33,7 @@ def clock() -> Clock:
 def log_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The log's own, which has nothing behind it: what one test said is no repeat in the next."""
     clock = Clock()
-    monkeypatch.setattr(_records, "_log_repeats", _records._Repeats(60.0, clock))
+    monkeypatch.setattr(_records, "_said", _records._Said(60.0, clock))
     return clock
 
 

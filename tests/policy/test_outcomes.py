@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import pytest
 from support.contexts import TLS_1_2, VERSIONS, client, server
-from support.impostor import BANNER, HOST, SECRET, WAIT, serving
+from support.impostor import BANNER, HOST, SECRET, WAIT, over_tls, serving
 from support.wire import Wire
 
 from pinsock import (
@@ -236,8 +236,8 @@ def test_a_verdict_says_which_pin_matched_and_where(cast: Cast) -> None:
 def test_an_interceptors_pin_may_have_a_label(cast: Cast) -> None:
     """As every pin in TOML, and it is in the verdict."""
     policy = PinPolicy.from_toml(
-        PinPolicy({HOST: cast.pins()}).to_toml()
-        + f'[interception]\npins = [{{ pin = "{cast.interceptor.pin}", label = "proxy" }}]'
+        f'[interception]\npins = [{{ pin = "{cast.interceptor.pin}", label = "proxy" }}]\n'
+        + PinPolicy({HOST: cast.pins()}).to_toml().partition("\n")[2]
     )
     wire = Wire(cast.pinned(policy), server(cast.intercepted))
     assert say_secret(wire)[0] is None
@@ -629,9 +629,24 @@ def test_a_policy_from_a_file_is_held_to_its_labels(cast: Cast, tmp_path: Path) 
         host = "**.Server.Example"
         pins = [{{ pin = "{cast.good.pin}", label = "2026 key, in the HSM" }}]
         backup = [{{ pin = "{cast.backup.pin}", label = "2027 key" }}]
+        [end]
         """,
         encoding="utf-8",
     )
     ours = cast.pinned(PinPolicy.from_file(path))
     assert handshake(ours, server(cast.good), HOST).label == "2026 key, in the HSM"
     assert handshake(ours, server(cast.backup), HOST).label == "2027 key"
+
+
+def test_a_host_is_told_in_one_spelling(cast: Cast) -> None:
+    """So that what is counted by host is counted once; ssl keeps the name that it was given."""
+    said: list[Verdict] = []
+    context = pin_context(client(cast.authority), cast.pins(), on_verdict=said.append)
+    for name in (HOST, HOST.title(), HOST.upper()):
+        with (
+            serving(over_tls(server(cast.good))) as peer,
+            socket.create_connection(peer.address, WAIT) as plain,
+            context.wrap_socket(plain, server_hostname=name) as wrapped,
+        ):
+            assert wrapped.server_hostname == name
+    assert [verdict.host for verdict in said] == [HOST] * 3

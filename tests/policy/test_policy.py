@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import socket
 import ssl
@@ -28,6 +29,7 @@ from pinsock import (
 from .tools import a_pin, a_set, pinned, say_secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pinsock._throwaway import Authority, Credential
@@ -52,6 +54,16 @@ BAD: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
         ({"a.example": a_set()},),
         {"interception": ""},
         "interception",
+    ),
+    "a one": (
+        ({"a.example": a_set()},),
+        {"interception": a_pin(2), "interception_with_client_certificate": 1},
+        "True or False, not 1",
+    ),
+    "a leave for no interceptor": (
+        ({"a.example": a_set()},),
+        {"interception_with_client_certificate": True},
+        "without interception",
     ),
 }
 
@@ -99,6 +111,30 @@ def test_a_policy_cannot_be_changed_behind_a_contexts_back() -> None:
     for name in ("unlisted", "interception", "interception_with_client_certificate"):
         with pytest.raises(AttributeError):
             setattr(policy, name, "allow")
+    with pytest.raises(AttributeError, match="second time"):
+        policy.__init__({"b.example": a_set()}, unlisted="allow")  # type: ignore[misc]  # the case
+    assert policy.match("b.example") is None
+    assert policy.unlisted == "refuse"
+
+
+def pickled(policy: PinPolicy) -> PinPolicy:
+    copied: PinPolicy = pickle.loads(pickle.dumps(policy))  # noqa: S301 - our own bytes
+    return copied
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+def test_a_policy_can_be_copied_and_sent_to_another_process(
+    copied: Callable[[PinPolicy], PinPolicy],
+) -> None:
+    """With all that it says."""
+    policy = PinPolicy(
+        {"a.example": a_set(1, labels={a_pin(1): "x"}), "*.b.example": a_set(2)},
+        unlisted="allow",
+        interception=a_pin(3),
+        interception_with_client_certificate=True,
+    )
+    assert copied(policy) == policy
+    assert copied(policy).match("x.b.example") == a_set(2)
 
 
 def test_policies_are_compared_by_what_they_say() -> None:

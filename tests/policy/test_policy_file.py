@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
+import sys
 import threading
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from support.contexts import server
 from support.impostor import HOST
 from support.wire import Wire
 
-from pinsock import InvalidPolicyError, PinMismatchError, PinPolicy, PinSet, PinWarning, PolicyFile
+from pinsock import (
+    InvalidPolicyError,
+    PinMismatchError,
+    PinPolicy,
+    PinSet,
+    PinWarning,
+    PolicyFile,
+    _policy,
+)
 
 from .tools import Clock, a_pin, a_set, pinned, say_secret
 
@@ -49,17 +59,32 @@ class File:
         new.write_bytes(text.encode() if isinstance(text, str) else text)
         new.replace(self.path)
 
+    def put_and_reload(self) -> None:
+        """The newest one, in another thread."""
+        self.put(NEWER.to_toml())
+        in_a_thread(self.follower.reload)
+
     def become_a_folder(self) -> None:
         self.path.unlink()
         self.path.mkdir()
 
+    def create(self, text: str | bytes) -> None:
+        """As a new file, where the old one was taken away first."""
+        self.path.rename(self.path.with_suffix(".old"))  # so that its inode is not used again
+        self.write(text)
+
+    def append(self, text: bytes) -> None:
+        with self.path.open("ab") as file:
+            file.write(text)
+        self._writes += 1
+        os.utime(self.path, ns=(0, self._writes * 10**9))
+
     def mend(self) -> None:
-        """Put a good file there, and let two looks see it: if there was none, nobody can tell
-        whether it was written or renamed."""
+        """Put a good file there, and look."""
         if self.path.is_dir():
-            self.path.rmdir()
+            self.path.rename(self.path.with_suffix(f".{self._writes}"))
+        self._writes += 1
         self.put(NEW.to_toml())
-        self.look()
         self.look()
 
     def look(self) -> PinPolicy:
@@ -106,6 +131,50 @@ def test_a_file_that_is_written_to_is_loaded_after_two_equal_looks(file: File) -
     assert file.logged() == 0
 
 
+def test_two_looks_at_the_same_time_are_one(file: File, clock: Clock) -> None:
+    """Two threads can look at once, and both see half a file; a second must have passed between."""
+    file.write(NEW.to_toml())
+    assert file.look() == OLD
+    for seconds in (0.0, 0.5, 0.499):
+        clock.advance(seconds)
+        file.follower._look(clock())
+        assert file.follower.policy == OLD
+    clock.advance(0.001)
+    file.follower._look(clock())
+    assert file.follower.policy == NEW
+
+
+def test_a_file_that_is_made_anew_is_never_read_half_written(file: File) -> None:
+    """Taken away, made again and written bit by bit: whatever a look sees of it, nothing is loaded
+    before it is whole, and nothing is logged, since it was no fault."""
+    text = PinPolicy({"a.example": a_set(2), "b.example": a_set(3)}).to_toml().encode()
+    step = len(text) // 40
+    file.create(b"")
+    for start in range(0, len(text) - step, step):
+        assert file.look() == OLD
+        file.append(text[start : start + step])
+    file.append(text[start + step :])
+    assert file.look() == OLD  # it was written to since the last look
+    assert len(file.look()) == 2
+    assert file.logged() == 0
+
+
+@pytest.mark.parametrize("looks", [1, 3])
+def test_a_file_that_is_renamed_where_none_was_is_loaded_at_once(file: File, looks: int) -> None:
+    """However long there was none, and even if the inode is that of the old file."""
+    for policy in (NEW, NEWER):
+        file.path.unlink()
+        for _ in range(looks):
+            file.look()
+        file.put(policy.to_toml())
+        assert file.look() == policy
+        assert file.logged() == 1
+    file.path.unlink()
+    file.look()
+    file.write(NEW.to_toml())
+    assert file.look() == NEW
+
+
 def test_a_change_of_the_same_length_is_seen(file: File) -> None:
     """The time of writing tells, where the size does not."""
     assert len(NEW.to_toml()) == len(OLD.to_toml())
@@ -121,9 +190,9 @@ def test_the_file_is_looked_at_once_a_second_at_most(
     looks: list[PolicyFile] = []
     look = PolicyFile._look
 
-    def count_and_look(policy_file: PolicyFile) -> None:
+    def count_and_look(policy_file: PolicyFile, now: float) -> None:
         looks.append(policy_file)
-        look(policy_file)
+        look(policy_file, now)
 
     monkeypatch.setattr(PolicyFile, "_look", count_and_look)
     file.put(NEW.to_toml())
@@ -139,7 +208,7 @@ def test_a_file_that_has_not_changed_is_not_read_again(
 ) -> None:
     """A look is a stat, and no more."""
     policy = file.look()
-    monkeypatch.setattr(PinPolicy, "from_toml", None)
+    monkeypatch.setattr(_policy, "_load", None)
     assert all(file.look() is policy for _ in range(5))
 
 
@@ -178,14 +247,15 @@ SPOILS: dict[str, Callable[[File], None]] = {
     "not UTF-8": lambda file: file.put(b"# \xff\n" + NEW.to_toml().encode()),
     "not TOML": lambda file: file.put("policy = {"),
     "NUL bytes": lambda file: file.put(bytes(100)),
-    "faults": lambda file: file.put(NEW.to_toml() + "[[pin]]\nhost = 'b.example'\n"),
-    "a number too many": lambda file: file.put(NEW.to_toml().replace("= 1", "= 2")),
-    "no number, all open": lambda file: file.put(
-        NEW.to_toml().replace("refuse", "allow").replace("entries = 1\n", "")
+    "faults": lambda file: file.put("[[pin]]\nhost = 'b.example'\n" + NEW.to_toml()),
+    "cut between its tables": lambda file: file.put(NEW.to_toml().replace("\n[end]", "")),
+    "cut, all open": lambda file: file.put(
+        NEW.to_toml().replace("refuse", "allow").replace("\n[end]", "")
     ),
+    "more after its end": lambda file: file.put(NEW.to_toml() + "note = 'x'\n"),
     "an address below zero": lambda file: file.put(NEW.to_toml().replace("a.example", "-1.2.3.4")),
     "arrays within arrays": lambda file: file.put("x = " + "[" * 20_000),
-    "a number of 5,000 digits": lambda file: file.put("entries = " + "1" * 5000),
+    "a number of 5,000 digits": lambda file: file.put("unlisted = " + "1" * 5000),
 }
 
 
@@ -224,6 +294,7 @@ def test_a_bad_file_that_is_mended_in_place_is_loaded(file: File) -> None:
     """After two equal looks, as every file that is written to."""
     file.put(b"not yet")
     assert file.look() == OLD
+    assert file.look() == OLD
     file.write(NEW.to_toml())
     assert file.look() == OLD
     assert file.look() == NEW
@@ -259,40 +330,255 @@ def test_a_file_that_is_written_while_it_is_read_is_not_taken(
     file: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was read may be half of one and half of another; the next look reads it whole."""
-    read = PinPolicy._from_file
-
-    def read_slowly(path: str, *, warn: bool) -> PinPolicy:
-        policy = read(path, warn=warn)
-        monkeypatch.setattr(PinPolicy, "_from_file", read)
-        file.write(NEWER.to_toml())
-        return policy
-
     file.put(NEW.to_toml())
-    monkeypatch.setattr(PinPolicy, "_from_file", read_slowly)
+    between(monkeypatch, before=lambda: file.write(NEWER.to_toml()))
     assert file.look() == OLD
     file.look()
     assert file.look() == NEWER
     assert file.logged() == 0
 
 
+class Written:
+    """Stands for a file that somebody writes to while it is read."""
+
+    def __init__(self, file: Any, write: Callable[[], None]) -> None:
+        self._file = file
+        self._write = write
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def fileno(self) -> int:
+        number: int = self._file.fileno()
+        return number
+
+    def read(self) -> bytes:
+        data: bytes = self._file.read()
+        self._write()
+        return data
+
+
+@pytest.mark.parametrize("read", ["from_file", "reload", "look"])
+def test_what_was_written_to_while_it_was_read_is_not_taken(
+    file: File, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    """Its time has changed from before to after, so nobody knows what was read."""
+    file.put(NEW.to_toml())
+    monkeypatch.setattr(
+        _policy,
+        "open",
+        lambda *how: Written(open(*how), lambda: file.write(NEWER.to_toml())),  # noqa: SIM115
+        raising=False,
+    )
+    if read == "look":
+        assert file.look() == OLD
+    else:
+        call = (
+            file.follower.reload if read == "reload" else (lambda: PinPolicy.from_file(file.path))
+        )
+        with pytest.raises(InvalidPolicyError, match="while it was read"):
+            call()
+    monkeypatch.undo()
+    assert file.follower.policy == OLD
+    assert file.follower.reload() == NEWER
+
+
+def test_a_policy_may_come_through_a_pipe(tmp_path: Path) -> None:
+    """Whose time and size change as it is read, and mean nothing."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: path.write_text(NEW.to_toml(), encoding="utf-8"))
+    writer.start()
+    assert PinPolicy.from_file(path) == NEW
+    writer.join(20)
+
+
+def between(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    before: Callable[[], object] = lambda: None,
+    after: Callable[[], object] = lambda: None,
+) -> None:
+    """Have something happen between the next stat and what reads the file, or after it was read."""
+    load = _policy._load
+
+    def load_slowly(path: str, *, warn: bool) -> Any:
+        monkeypatch.setattr(_policy, "_load", load)
+        before()
+        try:
+            return load(path, warn=warn)
+        finally:
+            after()
+
+    monkeypatch.setattr(_policy, "_load", load_slowly)
+
+
 def test_a_file_that_is_mended_while_the_bad_one_is_read_is_loaded(
     file: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is the bad file that was refused, not what has taken its place since."""
-    read = PinPolicy._from_file
-
-    def read_slowly(path: str, *, warn: bool) -> PinPolicy:
-        monkeypatch.setattr(PinPolicy, "_from_file", read)
-        try:
-            return read(path, warn=warn)
-        finally:
-            file.put(NEW.to_toml())
-
     file.put(b"half of it")
-    monkeypatch.setattr(PinPolicy, "_from_file", read_slowly)
-    assert file.look() == OLD
     file.look()
+    between(monkeypatch, after=lambda: file.put(NEW.to_toml()))
+    assert file.look() == OLD
     assert file.look() == NEW
+
+
+# --- two at once ----------------------------------------------------------------------------------
+
+
+def test_an_older_load_does_not_undo_a_newer_one(
+    file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look has read the file when it is replaced and loaded by hand; then the look comes back."""
+    file.put(NEW.to_toml())
+    between(monkeypatch, after=file.put_and_reload)
+    assert file.look() == NEWER
+    assert all(file.look() == NEWER for _ in range(3))
+
+
+def test_an_older_reload_does_not_undo_a_newer_one(
+    file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that began first has read the older file, comes back last, and gives what holds."""
+    file.put(NEW.to_toml())
+    between(monkeypatch, after=file.put_and_reload)
+    assert file.follower.reload() == NEWER
+    assert file.follower.policy == NEWER
+
+
+def test_what_an_older_load_left_is_put_right_by_the_next_look(file: File) -> None:
+    """The state of the file is kept with what was read from it, so a difference is always seen."""
+    for policy in (NEW, NEWER):
+        file.put(policy.to_toml())
+        file.follower.reload()
+    old = file.follower._loaded._replace(policy=OLD, signature=_policy._Signature(0, 0, 0, 0))
+    file.follower._loaded = old
+    file.look()
+    assert file.look() == NEWER
+
+
+def test_a_signal_handler_may_ask_and_load_in_the_midst_of_a_look(
+    file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no lock that its own thread could hold, and what it loads stays."""
+    seen: list[PinPolicy] = []
+
+    def handler() -> None:
+        seen.append(file.look())
+        file.put(NEWER.to_toml())
+        seen.append(file.follower.reload())
+
+    file.put(NEW.to_toml())
+    between(monkeypatch, after=handler)
+    assert file.look() == NEWER
+    assert seen == [OLD, NEWER]
+
+
+def test_others_have_the_old_policy_while_one_loads(
+    file: File, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large file takes seconds, and is loaded by one connection, not by one each second."""
+    seen: list[PinPolicy] = []
+
+    def others() -> None:
+        for _ in range(20):
+            clock.advance(2.9)
+            in_a_thread(lambda: seen.append(file.follower.policy))
+
+    file.put(NEW.to_toml())
+    between(monkeypatch, before=others)
+    assert file.look() == NEW
+    assert seen == [OLD] * 20
+
+
+def test_a_look_that_never_ends_stops_no_other(
+    file: File, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one in a thread that was ended, or on a file server that is gone; after a minute."""
+    seen: list[PinPolicy] = []
+
+    def others() -> None:
+        clock.advance(60.0)
+        in_a_thread(lambda: seen.append(file.follower.policy))
+
+    file.put(NEW.to_toml())
+    between(monkeypatch, before=others)
+    file.look()
+    assert seen == [NEW]
+
+
+def test_an_interrupted_look_is_made_again(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control-C in the midst of it leaves the old policy, and the next look loads the new one."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    file.put(NEW.to_toml())
+    between(monkeypatch, before=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        file.look()
+    assert file.follower.policy == OLD
+    assert file.look() == NEW
+
+
+def test_threads_that_look_and_load_end_with_the_newest(tmp_path: Path) -> None:
+    """Four threads replace the file and load it, four look; each finds what it put or newer."""
+    path, clock = tmp_path / "policy.toml", Clock()
+    texts = [PinPolicy({"a.example": a_set(n)}).to_toml() for n in range(1, 201)]
+    path.write_text(texts[0], encoding="utf-8")
+    follower = PolicyFile(path, clock=clock)
+    numbers, lock = itertools.count(1), threading.Lock()
+    failed: list[BaseException] = []
+
+    def number_of(policy: PinPolicy) -> int:
+        pins = policy.match("a.example")
+        assert pins is not None
+        return int.from_bytes(pins.pins[0].digest, "big") - 1
+
+    def replace_and_load() -> None:
+        try:
+            while True:
+                with lock:
+                    number = next(numbers)
+                    if number >= len(texts):
+                        return
+                    new = tmp_path / f"{number}.toml"
+                    new.write_text(texts[number], encoding="utf-8")
+                    new.replace(path)
+                assert number_of(follower.reload()) >= number
+                assert number_of(follower.policy) >= number
+        except BaseException as error:  # it is raised again below, where pytest sees it
+            failed.append(error)
+
+    def look() -> None:
+        for _ in range(500):
+            clock.advance(1.0)
+            assert number_of(follower.policy) < len(texts)
+
+    threads = [threading.Thread(target=work) for work in [replace_and_load, look] * 4]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    finally:
+        sys.setswitchinterval(interval)
+    if failed:
+        raise failed[0]
+    assert number_of(follower.policy) == len(texts) - 1
+
+
+def in_a_thread(call: Callable[[], object]) -> None:
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
 
 
 @pytest.mark.usefixtures("raising_log")
@@ -301,6 +587,7 @@ def test_a_handler_of_the_log_that_raises_changes_nothing(file: File) -> None:
     file.path.unlink()
     assert file.look() == OLD
     file.put(b"not TOML")
+    assert file.look() == OLD
     assert file.look() == OLD
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import multiprocessing
+import os
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections import Counter
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,6 +33,7 @@ from pinsock import (
     PinSet,
     RecordLog,
     Verdict,
+    _records,
 )
 from pinsock._records import log_verdict
 
@@ -252,7 +257,7 @@ def test_many_hosts_at_once_are_not_remembered_for_ever(path: Path, clock: Clock
         for host in range(3000):
             for _ in range(2):
                 log(a_verdict(f"h{host}.example"))
-        assert len(log._repeats._seen) <= 1100
+        assert len(log._seen) <= 1100
     told = Counter(record["host"] for record in lines(path))
     assert set(told.values()) == {2}
     assert len(told) == 3000
@@ -406,7 +411,8 @@ def test_not_even_if_the_log_raises_as_well(
 
 
 def test_a_file_that_can_be_written_again_is(path: Path, log: pytest.LogCaptureFixture) -> None:
-    """Every verdict tries anew, and after a recovery the next fault is logged again."""
+    """Every verdict tries anew; what could not be told is counted, and told then; and after a
+    recovery the next fault is logged again."""
     records = RecordLog(path / "records.jsonl", window=0)
     for number in (1, 2):
         for _ in range(3):
@@ -415,7 +421,11 @@ def test_a_file_that_can_be_written_again_is(path: Path, log: pytest.LogCaptureF
         path.mkdir()
         records(a_verdict(f"h{number}.example"))
         records(a_verdict(f"h{number}.example"))
-        assert [r["host"] for r in lines(records.path)] == [f"h{number}.example"] * 2
+        assert [(r["host"], r["repeats"]) for r in lines(records.path)] == [
+            ("lost.example", 3),
+            (f"h{number}.example", 0),
+            (f"h{number}.example", 0),
+        ]
         records.path.unlink()
         path.rmdir()
     assert len(errors(log)) == 2
@@ -483,7 +493,379 @@ def test_a_disk_that_fills_up_within_a_line_leaves_no_half_of_it(path: Path) -> 
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.count("could not be written") == 1
-    assert [record["host"] for record in lines(path)] == ["a.example"] * 2
+    assert [record["repeats"] for record in lines(path)] == [0, 2, 0]
+
+
+def test_a_first_record_that_could_not_be_written_is_no_repeat_the_next_time(
+    path: Path, clock: Clock
+) -> None:
+    """It is written as soon as it can be, not when the window has ended, and no one is missing."""
+    with RecordLog(path / "records.jsonl", clock=clock) as log:
+        log(a_verdict())
+        log(a_verdict())
+        path.mkdir()
+        log(a_verdict(time=NOW + 3))
+        [record] = lines(log.path)
+        assert record["repeats"] == 0
+        assert record["time"].endswith("04:05:09.789+00:00")
+    assert [record["repeats"] for record in lines(log.path)] == [0, 2]
+
+
+def test_a_count_that_could_not_be_written_is_kept(path: Path, clock: Clock) -> None:
+    """Whether its window had ended or the log was closed."""
+    log = RecordLog(path, clock=clock)
+    for _ in range(5):
+        log(a_verdict())
+    aside = path.with_suffix(".aside")
+    path.rename(aside)
+    path.mkdir()
+    clock.advance(60)
+    log(a_verdict("b.example"))
+    log.close()
+    path.rmdir()
+    aside.rename(path)
+    log.close()
+    assert [(r["host"], r["repeats"]) for r in lines(path)] == [
+        ("a.example", 0),
+        ("a.example", 4),
+        ("b.example", 1),
+    ]
+
+
+@patient
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.floats(0, 40), st.booleans()), max_size=30),
+    st.sampled_from([0.0, 60.0]),
+)
+def test_no_verdict_is_lost_while_the_file_cannot_be_written_now_and_then(
+    tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[int, float, bool]], window: float
+) -> None:
+    """Once it can be written again, the lines add up to what was reported, host by host."""
+    folder, clock = tmp_path_factory.mktemp("records"), Clock()
+    aside = folder.with_suffix(".aside")
+    log = RecordLog(folder / "records.jsonl", window=window, clock=clock)
+    for host, seconds, writable in calls:
+        clock.advance(seconds)
+        if not writable:
+            folder.rename(aside)
+        log(a_verdict(f"{host}.example"))
+        if not writable:
+            aside.rename(folder)
+    log.close()
+    told = Counter[str]()
+    for record in lines(log.path) if calls else []:
+        told[record["host"]] += record["repeats"] or 1
+    assert told == Counter(f"{host}.example" for host, _, _ in calls)
+
+
+def test_a_file_that_another_process_keeps_locked_holds_nobody_up(
+    path: Path, log: pytest.LogCaptureFixture, cast: Cast
+) -> None:
+    """As one that was stopped in the midst of its line: the first waits for half a second, the
+    others not at all; it is logged once; and when the lock is gone, everything is told."""
+    records = RecordLog(path)
+    ours = cast.pinned(PinPolicy({HOST: PinSet(cast.good.pin, None)}), on_verdict=records)
+    with path.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        begun = monotonic()
+        assert isinstance(say_secret(Wire(ours, server(cast.bad)))[0], PinMismatchError)
+        waited = monotonic()
+        assert waited - begun > 0.4
+        for _ in range(20):
+            assert say_secret(Wire(ours, server(cast.good)))[0] is None
+        assert monotonic() - waited < 10  # and not twenty times half a second
+        [told] = errors(log)
+        assert "locked" in told
+    records.close()
+    assert [(r["outcome"], r["repeats"]) for r in lines(path)] == [("mismatch", 1), ("matched", 20)]
+
+
+def test_a_fifo_in_the_place_of_the_file_holds_nobody_up(
+    path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    """Which nobody reads, so that opening it would wait for ever."""
+    os.mkfifo(path)
+    RecordLog(path)(a_verdict())
+    assert len(errors(log)) == 1
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_a_name_that_no_file_can_have_changes_no_verdict(
+    tmp_path: Path, log: pytest.LogCaptureFixture, name: str
+) -> None:
+    """Such names raise other errors than OSError."""
+    records = RecordLog(tmp_path / name / name)
+    for _ in range(3):
+        records(a_verdict())
+    records.close()
+    assert len(errors(log)) == 1
+
+
+def test_a_verdict_that_cannot_be_written_down_changes_nothing(
+    path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    """A time that no calendar has, say; the others are written."""
+    records = RecordLog(path)
+    records(a_verdict(time=1e300))
+    records(a_verdict())
+    assert len(lines(path)) == 1
+    assert len(errors(log)) == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_bytes": 0},
+        {"max_bytes": "1"},
+        {"window": -1},
+        {"window": "60"},
+        {"window": float("nan")},
+    ],
+)
+def test_a_log_that_could_not_work_is_refused(path: Path, settings: dict[str, Any]) -> None:
+    """When it is made, since later nobody would be told."""
+    with pytest.raises((TypeError, ValueError)):
+        RecordLog(path, **settings)
+
+
+# --- at any moment --------------------------------------------------------------------------------
+
+
+def test_a_report_in_the_midst_of_a_report_is_written_after_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from a signal handler, or another thread: neither waits, and both have their line."""
+    log, write = RecordLog(path), RecordLog._write
+
+    def write_and_report(self: RecordLog, line: bytes) -> None:
+        monkeypatch.setattr(RecordLog, "_write", write)
+        log(a_verdict("from.handler.example"))
+        thread = threading.Thread(target=log, args=[a_verdict("from.thread.example")])
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()
+        assert not path.exists()
+        write(self, line)
+
+    monkeypatch.setattr(RecordLog, "_write", write_and_report)
+    log(a_verdict())
+    assert [record["host"] for record in lines(path)] == [
+        "a.example",
+        "from.handler.example",
+        "from.thread.example",
+    ]
+
+
+def test_an_interrupted_report_stops_no_other(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control-C while a line is written; it is counted, and the next one is written."""
+    log, write = RecordLog(path), RecordLog._write
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RecordLog, "_write", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        log(a_verdict())
+    monkeypatch.setattr(RecordLog, "_write", write)
+    log(a_verdict("b.example"))
+    log.close()
+    assert {(r["host"], r["repeats"]) for r in lines(path)} == {("b.example", 0), ("a.example", 1)}
+
+
+def test_a_turn_that_was_never_ended_is_over_in_the_end(
+    path: Path, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interruption can come where nothing catches it; what came meanwhile is written then."""
+    clock = Clock()
+    monkeypatch.setattr(_records, "monotonic", clock)
+    records = RecordLog(path)
+    assert records._turn.take()
+    assert _records._said._turn.take()
+    for number in range(3):
+        records(a_verdict(f"h{number}.example"))
+        log_verdict(a_verdict(f"h{number}.example"))
+        clock.advance(3.0)
+    assert not path.exists()
+    clock.advance(1.0)
+    records(a_verdict("last.example"))
+    for _ in range(2):
+        log_verdict(a_verdict("last.example"))
+    hosts = ["h0.example", "h1.example", "h2.example", "last.example"]
+    assert [record["host"] for record in lines(path)] == hosts
+    assert [record.getMessage().split()[0] for record in log.records] == hosts
+
+
+def test_close_waits_for_no_turn_that_is_never_ended(path: Path) -> None:
+    """The program may be at its end, and what was folded would be lost."""
+    log = RecordLog(path)
+    for _ in range(3):
+        log(a_verdict())
+    assert log._turn.take()
+    log(a_verdict())
+    log.close()
+    assert [record["repeats"] for record in lines(path)] == [0, 3]
+
+
+def test_what_waits_takes_no_memory_without_end(path: Path, log: pytest.LogCaptureFixture) -> None:
+    """As while a file server does not answer: from some number on they are lost, and it is said."""
+    records = RecordLog(path)
+    turn = records._turn.take()
+    for number in range(3000):
+        records(a_verdict(f"h{number}.example"))
+    assert len(errors(log)) == 1
+    records._turn.end(turn)
+    records.close()
+    assert len(lines(path)) == 1024
+
+
+STORM = """
+import random, signal, sys, threading
+from pinsock import Outcome, RecordLog, Verdict
+from pinsock._records import log_verdict
+
+log, told, finished = RecordLog(sys.argv[1], window=0.001), [0], False
+
+def report(*_):
+    told[0] += 1
+    verdict = Verdict(f"h{told[0] % 3}.example", Outcome.MISMATCH, False, None, None, 0.0)
+    log(verdict)
+    log_verdict(verdict)
+    if not finished:
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.00002, 0.0005))
+
+signal.signal(signal.SIGALRM, report)
+report()
+while told[0] < 3000:
+    report()
+finished = True
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+print(told[0])
+"""
+
+
+def test_a_storm_of_signals_deadlocks_nothing_and_loses_nothing(path: Path) -> None:
+    """The handler reports as well, at any moment of a report that it interrupts."""
+    ran = run(STORM, path)
+    told = sum(record["repeats"] or 1 for record in lines(path))
+    assert told == int(ran)
+
+
+def run(program: str, path: Path) -> str:
+    """Run it in a process of its own, which must end well; what it printed."""
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+BEGIN = """
+import os, sys, threading, time
+from pinsock import Outcome, RecordLog, Verdict, _records, _verify
+
+def verdict(host="a.example"):
+    return Verdict(host, Outcome.MISMATCH, False, None, None, 0.0)
+
+log = RecordLog(sys.argv[1])
+for _ in range(5):
+    log(verdict())
+"""
+ENDINGS = {
+    "returns": "",
+    "exits": "sys.exit()",
+    "fails": "sys.excepthook = lambda *_: None\ntry:\n    1 / 0\nfinally:\n    sys.exit(0)",
+    "lets go of it": "del log\nassert len(open(sys.argv[1]).readlines()) == 2\nos._exit(0)",
+    "lets go of it in a cycle": (
+        "import gc\nlog.itself = log\ndel log\ngc.collect()\n"
+        "assert len(open(sys.argv[1]).readlines()) == 2\nos._exit(0)"
+    ),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+def test_what_was_folded_is_written_however_the_program_ends(path: Path, ending: str) -> None:
+    """Without close()."""
+    run(BEGIN + ending, path)
+    assert [record["repeats"] for record in lines(path)] == [0, 4]
+
+
+FORK = """
+turn = log._turn.take()
+said = _records._said._turn.take()
+_verify._warnings_lock.acquire()
+child = os.fork()
+if child:
+    log._turn.end(turn)
+    assert os.waitpid(child, 0)[1] == 0
+else:
+    # In the midst of another thread's turn, as far as the child knows.
+    assert _records._said._turn.take()
+    locks = []
+    thread = threading.Thread(target=lambda: locks.append(_verify._warnings_lock.acquire(False)))
+    thread.start()
+    thread.join(20)
+    assert locks == [True]
+    for _ in range(3):
+        log(verdict())
+        log(verdict("child.example"))
+"""
+
+
+def test_after_a_fork_each_process_tells_of_its_own_verdicts(path: Path) -> None:
+    """The child has neither its parent's counts nor its turns, which nobody there would end."""
+    run(BEGIN + FORK, path)
+    told = Counter[str]()
+    for record in lines(path):
+        told[record["host"]] += record["repeats"] or 1
+    assert told == {"a.example": 5 + 3, "child.example": 3}
+
+
+FORK_WHILE_WRITING = """
+write = os.write
+def fork_and_write(file, line):
+    global child
+    os.write = write
+    child = os.fork()
+    if not child:
+        os.read(reading, 1)  # it lives on, and does nothing
+        os._exit(0)
+    return write(file, line)
+
+reading, writing = os.pipe()
+os.write = fork_and_write
+log(verdict("b.example"))
+log(verdict("c.example"))
+assert not log._broken
+os.write(writing, b"x")
+os.waitpid(child, 0)
+"""
+
+
+def test_a_child_that_was_forked_while_a_line_was_written_keeps_no_lock(path: Path) -> None:
+    """It has the file open too, and would keep it locked for as long as it lives."""
+    run(BEGIN + FORK_WHILE_WRITING, path)
+    assert [r["host"] for r in lines(path)] == ["a.example", "b.example", "c.example", "a.example"]
+
+
+@pytest.mark.parametrize("report", ["record", "log"])
+def test_no_certificates_are_kept(path: Path, report: str) -> None:
+    """However many hosts there are, and however large what the peer has shown."""
+    log = RecordLog(path)
+    verdicts = (a_verdict(f"h{n}.example", certificate=bytes(20_000)) for n in range(1024))
+    log(a_verdict(certificate=b"0"))
+    tracemalloc.start()
+    try:
+        for verdict in verdicts:
+            log(verdict) if report == "record" else log_verdict(verdict)
+        del verdict
+        megabytes = tracemalloc.get_traced_memory()[0] / 1e6
+    finally:
+        tracemalloc.stop()
+    assert megabytes < 3
 
 
 # --- the log --------------------------------------------------------------------------------------
@@ -625,7 +1007,6 @@ def insistent_redis(ours: PinnedContext, address: tuple[str, int]) -> None:
         client.ping()
 
 
-@pytest.mark.clients
 @pytest.mark.parametrize("client", [insistent_urllib3, insistent_redis])
 def test_a_client_that_tries_eleven_times_makes_one_report(
     path: Path,

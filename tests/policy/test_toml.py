@@ -11,18 +11,29 @@ from check.patience import patient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pinsock import InvalidPolicyError, Pin, PinPolicy, PinSet, PolicyFile
+from pinsock import InvalidPolicyError, Pin, PinPolicy, PinSet, PinWarning, PolicyFile
 
 from .tools import a_pin, a_set
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+GOOD = f'pins = "{a_pin(1)}"\nbackup = "none"'
+
+
+def entry(body: str = GOOD, host: str = "a.example") -> str:
+    return f'[[pin]]\nhost = "{host}"\n{body}\n'
+
+
 # --- there and back -------------------------------------------------------------------------------
 
-MINUTES = st.integers(-1439, 1439)
-ZONES = st.builds(lambda minutes: datetime.timezone(datetime.timedelta(minutes=minutes)), MINUTES)
-DATES = st.none() | st.dates() | st.datetimes(timezones=ZONES)
+#: In whole minutes, as files have them, and of any size that Python has.
+OFFSETS = st.integers(-1439, 1439).map(lambda minutes: datetime.timedelta(minutes=minutes)) | (
+    st.timedeltas(datetime.timedelta(seconds=-86399), datetime.timedelta(seconds=86399))
+)
+ZONES = OFFSETS.map(datetime.timezone) | st.timezones()
+MOMENTS = st.datetimes(datetime.datetime(1, 1, 3), datetime.datetime(9999, 12, 29), timezones=ZONES)
+DATES = st.none() | st.dates() | MOMENTS
 PINS = st.builds(Pin, st.sampled_from(["spki", "certificate"]), st.binary(min_size=32, max_size=32))
 
 
@@ -87,7 +98,6 @@ def test_a_policy_written_by_hand_is_read() -> None:
     policy = PinPolicy.from_toml(
         f"""
         unlisted = "allow"
-        entries = 2
         interception = {{ pins = "{a_pin(9)}", with_client_certificate = true }}
 
         [[pin]]
@@ -104,6 +114,8 @@ def test_a_policy_written_by_hand_is_read() -> None:
         host = "**.example.com"
         pins = "{a_pin(4).to_text("tlsa")}"
         backup = "none"
+
+        [end]
         """
     )
     assert policy == PinPolicy(
@@ -126,19 +138,25 @@ def test_a_policy_written_by_hand_is_read() -> None:
     )
 
 
+def test_a_policy_warns_once_of_hosts_that_depend_on_one_key() -> None:
+    """With their names, in the caller's line; and not at all where something is wrong as well."""
+    lonely = f"pins = '{a_pin(1)}'"
+    text = "".join(entry(lonely, f"h{number}.example") for number in range(5)) + entry()
+    with pytest.warns(PinWarning) as caught:
+        PinPolicy.from_toml(f"{text}[end]")
+    [warning] = caught
+    assert str(warning.message).startswith("h0.example, h1.example, h2.example and 2 more: one pin")
+    assert warning.filename == __file__
+    faults(text, end="")
+
+
 # --- what is wrong --------------------------------------------------------------------------------
 
-GOOD = f'pins = "{a_pin(1)}"\nbackup = "none"'
 
-
-def entry(body: str = GOOD, host: str = "a.example") -> str:
-    return f'[[pin]]\nhost = "{host}"\n{body}\n'
-
-
-def faults(text: str) -> tuple[InvalidPolicyError, list[tuple[str, str]]]:
+def faults(text: str, end: str = "[end]\n") -> tuple[InvalidPolicyError, list[tuple[str, str]]]:
     """The error that from_toml raises, and where it says the faults are."""
     with pytest.raises(InvalidPolicyError) as caught:
-        PinPolicy.from_toml(text)
+        PinPolicy.from_toml(f"{text}\n{end}")
     return caught.value, [(fault.path, fault.host) for fault in caught.value.faults]
 
 
@@ -156,8 +174,8 @@ def faults(text: str) -> tuple[InvalidPolicyError, list[tuple[str, str]]]:
 def test_a_syntax_error_is_told_in_tomllibs_words(text: str) -> None:
     """With its line and column, and as the only thing that is wrong."""
     with pytest.raises(tomllib.TOMLDecodeError) as expected:
-        tomllib.loads(text)
-    error, where = faults(text)
+        tomllib.loads(f"{text}\n")
+    error, where = faults(text, end="")
     assert str(expected.value) in str(error)
     assert " line " in str(error) or "end of document" in str(error)
     assert where == []
@@ -167,16 +185,12 @@ def test_a_syntax_error_is_told_in_tomllibs_words(text: str) -> None:
 OUTSIDE = {
     "an unknown key": (f"unlist = 'allow'\n{entry()}", "unlist", "unlisted"),
     "an unknown table": (f"{entry()}[intercept]\n", "intercept", "interception"),
-    "a key like nothing": (f"zzz = 1\n{entry()}", "zzz", "entries"),
+    "a key like nothing": (f"zzz = 1\n{entry()}", "zzz", "interception"),
     "no such word": (f"unlisted = 'ask'\n{entry()}", "unlisted", "allow"),
     "a yes": (f"unlisted = true\n{entry()}", "unlisted", "allow"),
     "no hosts": ("unlisted = 'refuse'", "pin", "host"),
     "one table only": ("[pin]\nhost = 'a.example'", "pin", "[[pin]]"),
     "no table": ("pin = [1]", "pin[0]", "[[pin]]"),
-    "another number": (f"entries = 2\n{entry()}", "entries", "1 [[pin]]"),
-    "a number that is none": (f"entries = true\n{entry()}", "entries", "True"),
-    "a number in words": (f"entries = '1'\n{entry()}", "entries", "1"),
-    "no number, all open": (f"unlisted = 'allow'\n{entry()}", "entries", "entries = 1"),
     "interception": (f"interception = 1\n{entry()}", "interception", "[interception]"),
     "no interceptor": (f"{entry()}[interception]\n", "interception.pins", "missing"),
     "interceptors": (f"{entry()}[interception]\npins = []", "interception.pins", "empty"),
@@ -192,23 +206,47 @@ OUTSIDE = {
         "true",
     ),
 }
+TWO_LABELS = ("", "label = 'x'", "label = 'y'")
 #: By name: what stands under ``host`` in a ``[[pin]]``, where in it the fault is, and a word.
 WITHIN = {
     "an unknown key": (f"{GOOD}\nreport-only = true", ".report-only", "report_only"),
     "a misspelt key": (f"{GOOD}\nexpire = 2027-01-01", ".expire", "expires"),
     "a second host": (f"{GOOD}\nhosts = []", ".hosts", "host"),
     "no pins": ("backup = 'none'", ".pins", "missing"),
+    "nothing": ("", ".pins", "missing"),
     "a number of pins": ("pins = 1", ".pins", "list"),
     "a table of pins": (f"pins = {{ pin = '{a_pin(1)}' }}", ".pins", "list"),
-    "an empty list": ("pins = []", "", "empty"),
+    "an empty list": ("pins = []", ".pins", "empty"),
     "a bad pin": (f"pins = ['{a_pin(1)}', 'sha256/AAAA']", ".pins[1]", "bytes"),
-    "a SHA-1 pin": ("pins = 'sha1/AAAA'", ".pins[0]", "SHA-256"),
+    "the digest of nothing": (
+        "pins = 'sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
+        ".pins",
+        "no bytes at all",
+    ),
+    "stray bits": (f"pins = '{str(a_pin(1))[:-2]}F='", ".pins", "canonical"),
+    "a SHA-1 pin": ("pins = 'sha1/AAAA'", ".pins", "SHA-256"),
     "a pin that is a number": ("pins = [1]", ".pins[0]", "int"),
-    "a curl list": (f"pins = '{a_pin(1)};{a_pin(2)}'", ".pins[0]", "one pin"),
+    "a curl list": (f"pins = '{a_pin(1)};{a_pin(2)}'", ".pins", "one pin"),
     "a bad backup": (f"pins = '{a_pin(1)}'\nbackup = ['{a_pin(2)}', '']", ".backup[1]", "pin"),
-    "another none": (f"pins = '{a_pin(1)}'\nbackup = 'None'", ".backup[0]", "'None'"),
-    "a pin kept twice": (f"pins = '{a_pin(1)}'\nbackup = '{a_pin(1)}'", "", "another key"),
-    "a table without a pin": ("pins = [{ label = 'x' }]", ".pins[0]", "NoneType"),
+    "another none": (f"pins = '{a_pin(1)}'\nbackup = 'None'", ".backup", "'None'"),
+    "a pin kept": (f"pins = '{a_pin(1)}'\nbackup = '{a_pin(1)}'", ".backup", "another key"),
+    "a pin kept twice": (
+        f"pins = ['{a_pin(3)}', '{a_pin(1)}']\nbackup = ['{a_pin(2)}', '{a_pin(1)}']",
+        ".backup[1]",
+        "another key",
+    ),
+    "a digest kept twice": (
+        f"pins = '{a_pin(1)}'\nbackup = ['cert-{a_pin(1)}']",
+        ".backup[0]",
+        "another key",
+    ),
+    "a table without a pin": ("pins = [{ label = 'x' }]", ".pins[0].pin", "missing"),
+    "a table with a bad pin": ("pins = [{ pin = 'sha256/A' }]", ".pins[0].pin", "base64"),
+    "two labels": (
+        "".join(f"[[pin.pins]]\npin = '{a_pin(1)}'\n{label}\n" for label in TWO_LABELS),
+        ".pins[2].label",
+        "another label",
+    ),
     "a misspelt label": (
         f"pins = [{{ pin = '{a_pin(1)}', lable = 'x' }}]\nbackup = 'none'",
         ".pins[0].lable",
@@ -219,13 +257,13 @@ WITHIN = {
         ".backup[0].label",
         "text",
     ),
-    "no such scope": (f"{GOOD}\nscope = 'root'", "", "scope"),
-    "no such expiry": (f"{GOOD}\non_expiry = 'open'", "", "on_expiry"),
-    "a date that is a number": (f"{GOOD}\nexpires = 2027", "", "expires"),
-    "a time without its zone": (f"{GOOD}\nexpires = 2027-01-01T00:00:00", "", "zone"),
-    "a time of day": (f"{GOOD}\nexpires = 12:00:00", "", "expires"),
-    "a yes": (f"{GOOD}\nreport_only = 'yes'", "", "report_only"),
-    "a note of a number": (f"{GOOD}\nnote = 1", "", "note"),
+    "no such scope": (f"{GOOD}\nscope = 'root'", ".scope", "scope"),
+    "no such expiry": (f"{GOOD}\non_expiry = 'open'", ".on_expiry", "on_expiry"),
+    "a date that is a number": (f"{GOOD}\nexpires = 2027", ".expires", "expires"),
+    "a time without its zone": (f"{GOOD}\nexpires = 2027-01-01T00:00:00", ".expires", "zone"),
+    "a time of day": (f"{GOOD}\nexpires = 12:00:00", ".expires", "expires"),
+    "a yes": (f"{GOOD}\nreport_only = 'yes'", ".report_only", "report_only"),
+    "a note of a number": (f"{GOOD}\nnote = 1", ".note", "note"),
 }
 
 
@@ -243,7 +281,7 @@ def test_a_fault_of_a_host_is_told_with_it(body: str, place: str, told: str) -> 
     """The path counts entries and pins from 0, and the host stands beside it."""
     error, where = faults(entry(host="first.example") + entry(body, "Second.example"))
     [(path, host)] = where
-    assert path.startswith(f"pin[1]{place}")
+    assert path == f"pin[1]{place}"
     assert host == "Second.example"
     assert told in error.faults[0].message
     assert f"{path} (Second.example): " in str(error)
@@ -286,40 +324,61 @@ def test_a_host_that_is_listed_twice_is_told_with_the_first_place() -> None:
 @given(st.lists(st.none() | st.sampled_from(sorted(WITHIN)), min_size=1, max_size=8))
 def test_all_faults_are_told_at_once(bodies: list[str | None]) -> None:
     """Whatever is wrong in one entry hides nothing in another."""
-    text, expected = "entries = 99\nunlist = 1\n[interception]\nextra = 1\n", []
+    text, expected = "unlist = 1\n[interception]\nextra = 1\n", []
     for number, name in enumerate(bodies):
         host = f"h{number}.example"
         text += entry(GOOD if name is None else WITHIN[name][0], host)
         if name is not None:
             expected.append((f"pin[{number}]{WITHIN[name][1]}", host))
-    error, where = faults(text)
-    found = [(path, host) for path, host in where if host]
-    assert len(found) == len(expected)
-    for (path, host), (start, expected_host) in zip(found, expected, strict=True):
-        assert path.startswith(start)
-        assert host == expected_host
+    error, where = faults(text, end="")
+    assert [(path, host) for path, host in where if host] == expected
     assert {path for path, host in where if not host} == {
         "unlist",
-        "entries",
         "interception.extra",
         "interception.pins",
+        "end",
     }
     assert len(str(error).splitlines()) == len(where) + 1
 
 
-def test_all_faults_of_one_entry_are_told_at_once() -> None:
-    """Whoever has mended one is not shown the next."""
-    error, _ = faults(
-        entry(
-            "pins = 'sha1/AAAA'\nbackup = ['x']\nscope = 'root'\nexpires = 2027\n"
-            "on_expiry = 'open'\nreport_only = 'yes'\nnote = 1",
-            "*.com",
-        )
-    )
-    for word in ("two labels", "SHA-256", "backup[0]"):
-        assert word in str(error)
-    for key in ("scope", "expires", "on_expiry", "report_only", "note"):
-        assert key in str(error)
+#: By key: values that are wrong, with the path within the entry; or the one that is right.
+CHOICES: dict[str, list[tuple[str, str]]] = {
+    "pins": [
+        (f"['{a_pin(1)}']", ""),
+        ("", ".pins"),
+        ("[]", ".pins"),
+        (f"['{a_pin(1)}', 'x']", ".pins[1]"),
+    ],
+    "backup": [("'none'", ""), (f"['{a_pin(1)}']", ".backup[0]"), ("1", ".backup")],
+    "scope": [("'chain'", ""), ("'root'", ".scope")],
+    "expires": [("2027-01-01", ""), ("2027", ".expires")],
+    "on_expiry": [("'refuse'", ""), ("'open'", ".on_expiry")],
+    "report_only": [("true", ""), ("'yes'", ".report_only")],
+    "note": [("'x'", ""), ("1", ".note")],
+    "other": [("", ""), ("1", ".other")],
+}
+HOSTS = [("'a.example'", ""), ("", ".host"), ("'*.com'", ".host"), ("1", ".host")]
+
+
+@patient
+@given(
+    st.sampled_from(HOSTS),
+    st.fixed_dictionaries({k: st.sampled_from(v) for k, v in CHOICES.items()}),
+)
+def test_all_faults_of_one_entry_are_told_at_once(
+    host: tuple[str, str], chosen: dict[str, tuple[str, str]]
+) -> None:
+    """Whoever has mended one is not shown the next, whichever of them come together."""
+    values = {"host": host, **chosen}
+    expected = {place for _, place in values.values() if place}
+    if str(a_pin(1)) not in chosen["pins"][0]:
+        expected.discard(".backup[0]")  # there is nothing that it would be twice
+    lines = [f"{key} = {value}\n" for key, (value, _) in values.items() if value]
+    text = f"[[pin]]\n{''.join(lines)}"
+    if expected:
+        assert {path for path, _ in faults(text)[1]} == {f"pin[0]{place}" for place in expected}
+    else:
+        assert len(PinPolicy.from_toml(f"{text}[end]")) == 1
 
 
 def test_what_a_file_says_cannot_forge_lines_of_a_log() -> None:
@@ -331,8 +390,8 @@ def test_what_a_file_says_cannot_forge_lines_of_a_log() -> None:
 
 
 NO_POLICY = {
-    "a number of 5,000 digits": f"entries = {'1' * 5000}\n{entry()}",
-    "a number of 5,000 hex digits": f"entries = 0x{'f' * 5000}\n{entry()}",
+    "a number of 5,000 digits": f"unlisted = {'1' * 5000}\n{entry()}",
+    "a number of 5,000 hex digits": f"unlisted = 0x{'f' * 5000}\n{entry()}",
     "such a number for a word": entry(f"{GOOD}\nscope = 0x{'f' * 5000}"),
     "arrays within arrays": f"note = {'[' * 20_000}{']' * 20_000}",
     "an address below zero": entry(host="-1.2.3.4"),
@@ -349,44 +408,118 @@ def test_no_text_is_too_odd_to_be_refused_in_order(text: str) -> None:
 # --- nothing partial ------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore::pinsock.PinWarning")
-@pytest.mark.parametrize("unlisted", ["refuse", "allow"])
-def test_no_part_of_a_written_policy_is_a_policy(unlisted: str) -> None:
-    """Wherever the text is cut, it is refused, or all of it was there."""
-    full = PinSet(
-        a_pin(1),
-        a_pin(2),
-        scope="chain",
-        expires="2027-01-01T00:00:00+00:00",
-        on_expiry="unpinned",
-        report_only=True,
-        note="note",
-    )
-    sets = {"a.example": a_set(), "b.example": full, "c.example": full}
-    policy = PinPolicy(sets, unlisted=unlisted, interception=a_pin(3))  # type: ignore[arg-type]
-    text = policy.to_toml()
-    partial = []
-    for end in range(len(text)):
+#: As people write files: every key, in an order of their own, with comments and line ends anywhere,
+#: each part of which could be lost without the rest being bad TOML.
+BY_HAND = f'''
+# Überarbeitet im März.
+unlisted = "allow"   # normal verification alone
+
+[[pin]]
+host = "a.example"
+pins = [
+  {{ pin = "{a_pin(1)}", label = "2026 key, in the HSM" }},   # in use
+  "{a_pin(2)}",
+]
+backup = ["{a_pin(3)}"]
+scope = "chain"
+expires = 2027-01-01T12:00:00.125+01:00
+on_expiry = "unpinned"
+report_only = true
+note = """
+[end]
+of the note"""
+
+[[pin]]
+host = "**.example.org"
+[[pin.pins]]
+pin = "{a_pin(4)}"
+[[pin.pins]]
+pin = "{a_pin(5)}"
+label = "another"
+
+[interception]
+pins = ["{a_pin(6)}", "{a_pin(7)}"]
+with_client_certificate = true
+
+[[pin]]
+host = "b.example"
+pins = "{a_pin(8)}"
+backup = "none"
+note = 'x' # [end]
+
+[[pin]]
+host = "10.0.0.1"
+backup = "none"
+pins = "{a_pin(9)}"
+expires = 2031-12-31
+
+[end]
+'''
+
+WRITTEN = PinPolicy.from_toml(BY_HAND).to_toml()
+
+
+@pytest.mark.parametrize("text", [BY_HAND, BY_HAND.replace("\n", "\r\n"), WRITTEN])
+def test_no_part_of_a_file_is_a_policy(text: str, tmp_path: Path) -> None:
+    """Wherever a file is cut, at each of its bytes, it is refused, or nothing was lost."""
+    policy = PinPolicy.from_toml(text)
+    assert len(policy) == 4
+    path = tmp_path / "policy.toml"
+    data = text.encode()
+    whole = []
+    for end in range(len(data)):
+        path.write_bytes(data[:end])
         try:
-            read = PinPolicy.from_toml(text[:end])
+            read = PinPolicy.from_file(path)
         except InvalidPolicyError:
             continue
-        if read != policy:
-            partial.append(text[:end])
-    assert [part[-60:] for part in partial] == []
+        assert read == policy, data[:end][-60:]
+        whole.append(end)
+    assert min(whole) == len(data.rstrip())
 
 
-@given(st.integers(1, 4), st.integers(0, 5))
-def test_an_open_policy_says_how_many_hosts_it_has(listed: int, said: int) -> None:
-    """With unlisted = "allow" a file that lost entries would unpin them; only the number tells."""
-    entries = "".join(entry(host=f"h{number}.example") for number in range(listed))
-    for unlisted in ("refuse", "allow"):
-        text = f"unlisted = '{unlisted}'\nentries = {said}\n{entries}"
-        if said == listed:
-            assert len(PinPolicy.from_toml(text)) == listed
-        else:
-            assert faults(text)[1] == [("entries", "")]
-    assert len(PinPolicy.from_toml(entries)) == listed
+@pytest.mark.filterwarnings("ignore::pinsock.PinWarning")
+@patient
+@given(policies(), st.data())
+def test_no_part_of_a_written_policy_is_a_policy(policy: PinPolicy, data: st.DataObject) -> None:
+    """Whatever is in it."""
+    text = policy.to_toml()
+    assert text.endswith("\n[end]\n")
+    with pytest.raises(InvalidPolicyError):
+        PinPolicy.from_toml(text[: data.draw(st.integers(0, len(text) - 2))])
+
+
+ENDS = {
+    "none": ("", "missing"),
+    "in a comment": ("# [end]\n", "missing"),
+    "in a note": ('note = """\n[end]\n"""\n', "missing"),
+    "before an entry": (f"[end]\n{entry(host='b.example')}", "last line"),
+    "before an entry, and in a comment": (f"[end]\n{entry(host='b.example')}# [end]", "last line"),
+    "before an entry, and in a note": (
+        f"[end]\n{entry(host='b.example')}note = '''\n[end]\n# '''",
+        "last line",
+    ),
+    "with a key": ("[end]\nof = 'file'\n", "last line"),
+    "within": ("[end.file]\n[end]\n", "last line"),
+    "as a value": ("end = true\n", "not known"),
+    "twice as a list": ("[[end]]\n[[end]]\n", "last line"),
+    "in another spelling": ("[ 'end' ]\n", "last line"),
+    "with a comment behind it": ("[end]\n# that is all\n", "last line"),
+}
+
+
+@pytest.mark.parametrize(("end", "told"), ENDS.values(), ids=ENDS)
+def test_the_last_line_is_the_end(end: str, told: str) -> None:
+    """Nothing else can stand for it, and nothing comes after it but white space."""
+    error, where = faults(entry(), end=end)
+    assert ("end", "") in where
+    assert told in str(error)
+
+
+def test_white_space_may_follow_the_end() -> None:
+    """As editors leave it there, or take it away."""
+    for end in ("[end]", "\n\n  [end]  \n\n", "[end]\t\r\n"):
+        assert len(PinPolicy.from_toml(entry() + end)) == 1
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -399,6 +532,7 @@ FILES = {
     "UTF-16": (entry().encode("utf-16"), "UTF-8"),
     "NUL bytes": (bytes(512), "TOML"),
     "not TOML": (b"{}", "line 1"),
+    "cut": (entry().encode(), "[end]"),
     "faults": (entry("pins = []").encode(), "a.example"),
 }
 
@@ -413,7 +547,7 @@ def test_a_bad_file_is_no_policy(tmp_path: Path, read: object, data: bytes, told
         read(path)  # type: ignore[operator]  # one of the two above
     assert str(path) in str(caught.value)
     assert told in str(caught.value)
-    assert bool(caught.value.faults) is (told in ("host", "a.example"))
+    assert bool(caught.value.faults) is (told in ("host", "[end]", "a.example"))
 
 
 @pytest.mark.parametrize("read", [PinPolicy.from_file, PolicyFile])

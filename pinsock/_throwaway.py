@@ -42,6 +42,12 @@ class Credential:
     key: Any
     chain: tuple[x509.Certificate, ...] = ()
 
+    @classmethod
+    def from_pem(cls, pem: bytes) -> Credential:
+        """From a key and a certificate, with those that lead to its authority after it."""
+        certificate, *chain = x509.load_pem_x509_certificates(pem)
+        return cls(certificate, serialization.load_pem_private_key(pem, None), tuple(chain))
+
     @property
     def der(self) -> bytes:
         return self.certificate.public_bytes(serialization.Encoding.DER)
@@ -104,14 +110,23 @@ class Authority:
         days: float = 30,
         subject: x509.Name | str | None = None,
         extensions: tuple[x509.ExtensionType, ...] = (),
+        forged_with: Any = None,
     ) -> Credential:
         """A certificate for host names and IP addresses, for servers and clients alike.
 
         :param days: valid until then; negative: expired.
+        :param forged_with: the key that signs, which is not the authority's, though all else in
+            the certificate says so.
         """
         subject = subject if subject is not None else names[0]
         return self._sign(
-            subject, key or ec_key(), self, names=names, days=days, extensions=extensions
+            subject,
+            key or ec_key(),
+            self,
+            names=names,
+            days=days,
+            extensions=extensions,
+            forged_with=forged_with,
         )
 
     def _sign(
@@ -124,6 +139,7 @@ class Authority:
         names: tuple[str, ...] = (),
         days: float = 30,
         extensions: tuple[x509.ExtensionType, ...] = (),
+        forged_with: Any = None,
     ) -> Credential:
         name = _name(subject) if isinstance(subject, str) else subject
         signer_key = key if issuer is None else issuer.credential.key
@@ -163,6 +179,7 @@ class Authority:
         while issuer is not None and issuer.parent is not None:
             chain.append(issuer.credential.certificate)
             issuer = issuer.parent
+        signer_key = forged_with or signer_key
         return Credential(builder.sign(signer_key, _hash_for(signer_key)), key, tuple(chain))
 
 

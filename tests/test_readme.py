@@ -427,3 +427,17 @@ def test_links_lead_somewhere() -> None:
     targets = re.findall(r"\]\(([^)]+)\)", README)
     assert targets
     assert [t for t in targets if "://" not in t and not (root / t).exists()] == []
+
+
+@runs("Proving that your program refuses interception")
+def test_the_client_of_the_readme_refuses_interception(blocks: list[Block]) -> None:
+    """As it stands; and the table lists no other attacks than there are."""
+    from pinsock.testing import ATTACKS
+
+    (block,) = blocks
+    exec(compile(block.text, "README.md", "exec"), {"__name__": "readme"})
+    section = README.partition(f"## {block.heading}\n")[2].partition("\n## ")[0]
+    rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| ")]
+    named = [name.strip("| ") for row in rows[1:] for name in row.split(",")]
+    named = [f"handshake {name}" if name.startswith("reset") else name for name in named]
+    assert named == list(ATTACKS)

@@ -6,21 +6,18 @@ exit status included, comes from what the two ends of each connection really saw
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import socket
 import ssl
-import threading
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pinsock import Outcome, Pin, PinMismatchError, PinnedSocket, PinSet, create_default_context
 from pinsock._throwaway import Authority
+from pinsock.testing import Interceptor, PinnedServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pinsock._throwaway import Credential
+    from pinsock.testing import Stream
 
 __all__ = ["run"]
 
@@ -31,35 +28,13 @@ _WELCOME = b"welcome\n"
 _PATIENCE = 3
 
 
-class _Server:
-    """A TLS server on loopback that answers a line and keeps count of what it is given."""
-
-    def __init__(self, name: str, answer: Callable[[bytes], bytes]) -> None:
-        self.name = name
-        self._answer = answer
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.settimeout(_PATIENCE)
-
-    def show(self, credential: Credential) -> None:
-        """Use this key and this certificate from now on."""
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        credential.load_into(self._context)
-
-    def serve(self, connection: socket.socket) -> bytes:
-        """Serve one client to the end, and give all that it has sent."""
-        received = b""
-        connection.settimeout(_PATIENCE)
-        # A client that refuses this server ends the connection in the middle of things.
-        with (
-            contextlib.suppress(OSError),
-            connection,
-            self._context.wrap_socket(connection, server_side=True) as tls,
-        ):
-            while piece := tls.recv(4096):
-                received += piece
-                if received.endswith(b"\n"):
-                    tls.sendall(self._answer(received))
-        return received
+def _welcome(client: Stream) -> None:
+    """What the server says to a log-in."""
+    received = b""
+    while piece := client.recv():
+        received += piece
+        if received.endswith(b"\n"):
+            client.sendall(_WELCOME)
 
 
 class _Seen(NamedTuple):
@@ -79,50 +54,33 @@ class _Seen(NamedTuple):
     """What failed, other than by the pins."""
 
 
-def _log_in(context: ssl.SSLContext, server: _Server, request: bytes) -> _Seen:
+def _log_in(context: ssl.SSLContext, peer: PinnedServer | Interceptor, request: bytes) -> _Seen:
     """One connection of the client, which is the same client with pins and without."""
-    outcome = peer = certificate = None
+    outcome = shown = certificate = None
     answer, error = b"", ""
-    with socket.create_connection(server.listener.getsockname(), _PATIENCE) as plain:
-        connection, _ = server.listener.accept()
-        served = _in_background(server.serve, connection)
+    with socket.create_connection(peer.address, _PATIENCE) as plain:
         try:
             with context.wrap_socket(plain, server_hostname=_HOST) as tls:
                 der = tls.getpeercert(True) or b""
-                peer = Pin.from_certificate(der)
+                shown = Pin.from_certificate(der)
                 certificate = Pin.from_certificate(der, "certificate")
                 if isinstance(tls, PinnedSocket) and tls.pin_verdict is not None:
                     outcome = tls.pin_verdict.outcome
                 tls.sendall(request)
                 answer = tls.recv(4096)
         except PinMismatchError as refusal:
-            peer = refusal.chain[0].pin
+            shown = refusal.chain[0].pin
             outcome = None if refusal.verdict is None else refusal.verdict.outcome
         except OSError as failure:
             error = f"{type(failure).__name__}: {failure}"
-    return _Seen(outcome, peer, certificate, served.result(_PATIENCE), answer, error)
-
-
-def _in_background(
-    serve: Callable[[socket.socket], bytes], connection: socket.socket
-) -> Future[bytes]:
-    """In a thread that nothing waits for at the end, so that Ctrl-C ends it all at once."""
-    served: Future[bytes] = Future()
-
-    def work() -> None:
-        try:
-            served.set_result(serve(connection))
-        except Exception as error:
-            served.set_exception(error)  # for whoever asks for the result
-
-    threading.Thread(target=work, daemon=True).start()
-    return served
+    peer.settle()
+    return _Seen(outcome, shown, certificate, peer.connections[-1].application, answer, error)
 
 
 class _Step(NamedTuple):
     title: str
     context: ssl.SSLContext
-    server: _Server
+    peer: Literal["server", "interceptor"]
     shows: Credential
     outcome: Outcome | None
     """What must come out: of the pinned client's check, or ``None`` without pins."""
@@ -138,34 +96,35 @@ def run() -> int:
     unpinned = ssl.create_default_context(cadata=trusted)
     pinned = create_default_context(PinSet(in_use.pin, backup=backup.pin), cadata=trusted)
 
-    server = _Server("server", lambda _: _WELCOME)
-    # It passes on what it has read, so that its victim gets an answer and notices nothing.
-    interceptor = _Server("interceptor", lambda line: _log_in(unpinned, server, line).answer)
     steps = (
-        _Step("The server, with the key in use.", pinned, server, in_use, Outcome.MATCHED),
+        _Step("The server, with the key in use.", pinned, "server", in_use, Outcome.MATCHED),
         _Step(
             "The server after a renewal: a new certificate, the same key.",
             pinned,
-            server,
+            "server",
             renewed,
             Outcome.MATCHED,
         ),
         _Step(
             "The server after a change to its backup key.",
             pinned,
-            server,
+            "server",
             backup,
             Outcome.MATCHED_BACKUP,
         ),
         _Step(
             "An interceptor, whose certificate is from an authority that the client trusts.",
             pinned,
-            interceptor,
+            "interceptor",
             forged,
             Outcome.MISMATCH,
         ),
         _Step(
-            "The same interceptor; the same client, unpinned.", unpinned, interceptor, forged, None
+            "The same interceptor; the same client, unpinned.",
+            unpinned,
+            "interceptor",
+            forged,
+            None,
         ),
     )
 
@@ -176,8 +135,19 @@ def run() -> int:
         f"   backup   {backup.pin}"
     )
     secret = f"password {secrets.token_hex(8)}\n".encode("ascii")
-    with server.listener, interceptor.listener:
-        wrong = sum(not _play(number, step, secret) for number, step in enumerate(steps, 1))
+    with (
+        PinnedServer(in_use, serve=_welcome, timeout=_PATIENCE) as server,
+        # It passes on what it has read, so that its victim gets an answer and notices nothing.
+        Interceptor(forged, server.address, timeout=_PATIENCE) as interceptor,
+    ):
+        peers: dict[str, PinnedServer | Interceptor] = {
+            "server": server,
+            "interceptor": interceptor,
+        }
+        wrong = sum(
+            not _play(number, step, peers[step.peer], secret)
+            for number, step in enumerate(steps, 1)
+        )
     if wrong:
         print(f"\n{wrong} of {len(steps)} came out wrong: here pinsock does not do what it says.")
         return 1
@@ -185,10 +155,10 @@ def run() -> int:
     return 0
 
 
-def _play(number: int, step: _Step, secret: bytes) -> bool:
+def _play(number: int, step: _Step, peer: PinnedServer | Interceptor, secret: bytes) -> bool:
     """Make the connection, print what happened, and give whether that is what must happen."""
-    step.server.show(step.shows)
-    seen = _log_in(step.context, step.server, secret)
+    peer.show(step.shows)
+    seen = _log_in(step.context, peer, secret)
 
     print(f"\n{number}. {step.title}")
     if seen.error:
@@ -197,7 +167,7 @@ def _play(number: int, step: _Step, secret: bytes) -> bool:
         print(f"   {'refused ' if seen.certificate is None else 'accepted'} {seen.peer}", end="  ")
         print("(no pins)" if seen.outcome is None else f"({seen.outcome.value})")
     shown = f": {seen.received!r}" if seen.received else ""
-    print(f"   The {step.server.name} was given {len(seen.received)} application bytes{shown}")
+    print(f"   The {step.peer} was given {len(seen.received)} application bytes{shown}")
     if seen.outcome is Outcome.MATCHED_BACKUP:
         print("   This key is no longer kept aside: time to make a new backup.")
 

@@ -109,13 +109,14 @@ def test_a_renewal_that_renews_nothing_is_found_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The second step is worth something only if the client saw another certificate."""
-    show = demo._Server.show
-    shown: dict[str, Any] = {}
+    show = demo.PinnedServer.show
+    shown: list[Any] = []
 
-    def show_the_first(server: demo._Server, credential: Any) -> None:
-        show(server, shown.setdefault(server.name, credential))
+    def show_the_first(server: demo.PinnedServer, credential: Any) -> None:
+        shown.append(credential)
+        show(server, shown[0])
 
-    monkeypatch.setattr(demo._Server, "show", show_the_first)
+    monkeypatch.setattr(demo.PinnedServer, "show", show_the_first)
     assert main(["demo"]) == 1
     assert "WRONG: certificate is" in steps(capsys.readouterr().out)[1]
 
@@ -149,7 +150,7 @@ def test_without_a_command_there_is_help_and_status_2() -> None:
     assert "demo  " in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [("pin",), ("demo", "more"), ("--nonsense",)])
+@pytest.mark.parametrize("arguments", [("nonsense",), ("demo", "more"), ("--nonsense",)])
 def test_what_is_not_understood_is_a_usage_error(arguments: tuple[str, ...]) -> None:
     """Status 2, one line that says why, no traceback."""
     done = run(*arguments)
@@ -160,8 +161,8 @@ def test_what_is_not_understood_is_a_usage_error(arguments: tuple[str, ...]) -> 
 
 def test_an_unknown_command_is_told_which_there_are() -> None:
     """So that nobody has to guess twice."""
-    assert "choose from" in run("pin").stderr
-    assert "demo" in run("pin").stderr.split("choose from")[1]
+    assert "choose from" in run("nonsense").stderr
+    assert "demo" in run("nonsense").stderr.split("choose from")[1]
 
 
 def test_version_and_help_succeed() -> None:
@@ -186,14 +187,11 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
     script = """
 import sys
 from pinsock.cli import demo, main
-class Waits(demo._Server):
-    def serve(self, connection):
-        print("waiting", flush=True)
-        return super().serve(connection)
-    def show(self, credential):
-        super().show(credential)
-        self._context.wrap_socket = lambda connection, server_side: connection  # never answers
-demo._Server, demo._PATIENCE = Waits, 20
+def never_answer(server, client, seen):
+    print("waiting", flush=True)
+    while client.recv():
+        pass
+demo.PinnedServer._attend, demo._PATIENCE = never_answer, 20
 sys.exit(main(["demo"]))
 """
     with subprocess.Popen(
@@ -214,7 +212,7 @@ def test_an_unforeseen_error_is_one_line_and_status_1(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(demo.socket, "create_server", refuse)
+    monkeypatch.setattr(demo.socket, "create_connection", refuse)
     assert main(["demo"]) == 1
     assert capsys.readouterr().err == "pinsock: PermissionError: [Errno 13] Permission denied\n"
 

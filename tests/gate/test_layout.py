@@ -29,7 +29,6 @@ ORDER = (
     "_context",
     "rotation",
     "testing",
-    "pytest_plugin",
     "",  # the package itself
     "cli",
     "__main__",
@@ -129,7 +128,7 @@ def test_private_names_of_ssl_are_known_to_three_modules() -> None:
     [
         file
         for file, (name, _) in MODULES.items()
-        if name not in {"_throwaway", "testing", "pytest_plugin", "cli"}
+        if name not in {"_throwaway", "testing", "cli"}
     ],
 )
 def test_nothing_heavy_is_loaded_with_the_package(file: str) -> None:

@@ -7,6 +7,7 @@ pinned key, and against an impostor whose certificate is good and whose key is n
 
 from __future__ import annotations
 
+import datetime
 import re
 import shutil
 import socket
@@ -441,3 +442,30 @@ def test_the_client_of_the_readme_refuses_interception(blocks: list[Block]) -> N
     named = [name.strip("| ") for row in rows[1:] for name in row.split(",")]
     named = [f"handshake {name}" if name.startswith("reset") else name for name in named]
     assert named == list(ATTACKS)
+
+
+@runs("The plan")
+def test_the_plan_reads_as_the_readme_says(
+    world: World, blocks: list[Block], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Word for word: its dates are all given."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+
+    (block,) = blocks
+    csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    signed = csr.sign(world.backup.key, hashes.SHA256())
+    Path("backup.csr").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    shown = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.Name([]))
+        .public_key(world.server.key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC))
+        .not_valid_after(datetime.datetime(2026, 12, 31, tzinfo=datetime.UTC))
+        .sign(world.authority.credential.key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.DER)
+    )
+    world.run(block, chain=[shown])
+    assert capsys.readouterr().out == text("The plan")

@@ -125,11 +125,7 @@ def test_private_names_of_ssl_are_known_to_three_modules() -> None:
 
 @pytest.mark.parametrize(
     "file",
-    [
-        file
-        for file, (name, _) in MODULES.items()
-        if name not in {"_throwaway", "testing", "cli"}
-    ],
+    [file for file, (name, _) in MODULES.items() if name not in {"_throwaway", "testing", "cli"}],
 )
 def test_nothing_heavy_is_loaded_with_the_package(file: str) -> None:
     """``cryptography`` and ``rich`` come when an error message or a command needs them."""

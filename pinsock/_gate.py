@@ -45,6 +45,7 @@ __all__ = [
     "Gate",
     "NotConnected",
     "Special",
+    "certificates_as_sent",
     "forbid_compressed_certificates",
     "forbid_renegotiation",
 ]
@@ -661,6 +662,15 @@ class _OpenGate(Gate):
     read = _slot("_read")
     write = _slot("_write")
     shutdown = _slot("_shutdown")
+
+
+def certificates_as_sent(connection: ssl.SSLObject) -> Sequence[bytes]:
+    """What the peer has sent, in DER, leaf first; empty as long as there is nothing.
+
+    Nothing but the leaf is proven by a handshake, and that only at its end.  ssl has no public name
+    for it before CPython 3.13.
+    """
+    return _chain(connection._sslobj.get_unverified_chain())  # type: ignore[attr-defined]
 
 
 def _chain(certificates: Sequence[Any] | None) -> Sequence[bytes]:

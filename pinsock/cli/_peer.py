@@ -16,6 +16,7 @@ import ssl
 import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pinsock._gate import certificates_as_sent
 from pinsock._policy import canonical_host
 from pinsock._text import safe_text
 from pinsock.cli._files import read
@@ -24,7 +25,7 @@ from pinsock.cli._starttls import DEFAULT_PORTS, NoTLS, Plain, ask_for_tls, unas
 from pinsock.exceptions import InvalidPolicyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pinsock import Verdict
 
@@ -126,7 +127,7 @@ async def shake_hands(
     *,
     timeout: float,
     starttls: str | None = None,
-    on_certificates: Callable[[list[bytes]], object] | None = None,
+    on_certificates: Callable[[Sequence[bytes]], object] | None = None,
 ) -> Shaken:
     """Connect, shake hands, and end the connection in the words of TLS.
 
@@ -220,7 +221,7 @@ async def _speak(
     target: Target,
     context: ssl.SSLContext,
     starttls: str | None,
-    on_certificates: Callable[[list[bytes]], object] | None,
+    on_certificates: Callable[[Sequence[bytes]], object] | None,
 ) -> Shaken:
     try:
         if starttls is not None:
@@ -246,7 +247,7 @@ async def _handshake(
     target: Target,
     context: ssl.SSLContext,
     starttls: str | None,
-    on_certificates: Callable[[list[bytes]], object] | None,
+    on_certificates: Callable[[Sequence[bytes]], object] | None,
 ) -> Shaken:
     loop = asyncio.get_running_loop()
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -294,19 +295,6 @@ async def _handshake(
                 if not await loop.sock_recv(sock, 65536):
                     break
     return shaken
-
-
-def certificates_as_sent(tls: ssl.SSLObject) -> list[bytes]:
-    """What the peer has sent, in DER, leaf first; empty as long as there is nothing.
-
-    Nothing but the leaf is proven by a handshake, and that only at its end.
-    """
-    if hasattr(tls, "get_unverified_chain"):  # CPython 3.13
-        sent: list[bytes] = tls.get_unverified_chain()
-        return sent
-    # Before, only the object underneath has it.
-    found = vars(tls)["_sslobj"].get_unverified_chain() or ()
-    return [ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in found]
 
 
 def _not_tls(data: bytes, starttls: str | None) -> str:

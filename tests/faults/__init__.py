@@ -1,0 +1,1 @@
+"""What can go wrong around a handshake, at each of its messages."""

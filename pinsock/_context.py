@@ -203,6 +203,13 @@ class PinnedSSLObject(ssl.SSLObject):
         super().verify_client_post_handshake()  # which says that this is no server
 
 
+def _changed_meanwhile() -> InvalidPolicyError:
+    return InvalidPolicyError(
+        "verify_mode, check_hostname or the certificate of this context was changed by another "
+        "thread while this connection was wrapped, so it is not known what holds; wrap it again"
+    )
+
+
 def _refuse_post_handshake_auth() -> None:
     raise InvalidPolicyError(
         "post-handshake authentication shows a certificate after the pins were checked, so it "
@@ -232,6 +239,8 @@ class PinnedContext(_SSLContext):
     sslobject_class = PinnedSSLObject
 
     _early_verdict: EarlyVerdict = "auto"
+    #: Another object after each change of what is taken down when a connection is wrapped.
+    _changed: object = None
     #: Whether a client certificate is, or may be, loaded.
     _sends_certificate: bool
     _on_verdict: Callable[[Verdict], object] | None
@@ -339,8 +348,35 @@ class PinnedContext(_SSLContext):
         password: Any = None,
     ) -> None:
         """As ``ssl.SSLContext.load_cert_chain``."""
+        self._changed = object()
         self._sends_certificate = True
         super().load_cert_chain(certfile, keyfile, password)
+        self._changed = object()
+
+    # The gate takes down what these are, and OpenSSL copies them a moment later: between the two
+    # another thread may change them, and change them back.
+
+    @property
+    def verify_mode(self) -> ssl.VerifyMode:
+        """As ``ssl.SSLContext.verify_mode``."""
+        return cast("ssl.VerifyMode", _SSLContext.verify_mode.__get__(self))  # type: ignore[attr-defined]
+
+    @verify_mode.setter
+    def verify_mode(self, value: int) -> None:
+        self._changed = object()
+        _SSLContext.verify_mode.__set__(self, value)  # type: ignore[attr-defined]
+        self._changed = object()
+
+    @property
+    def check_hostname(self) -> bool:
+        """As ``ssl.SSLContext.check_hostname``."""
+        return cast("bool", _SSLContext.check_hostname.__get__(self))  # type: ignore[attr-defined]
+
+    @check_hostname.setter
+    def check_hostname(self, value: bool) -> None:
+        self._changed = object()
+        _SSLContext.check_hostname.__set__(self, value)  # type: ignore[attr-defined]
+        self._changed = object()
 
     def _resolved(
         self, pins: PinPolicy | PolicyFile, server_side: bool, host: str | None
@@ -425,7 +461,7 @@ class PinnedContext(_SSLContext):
         owner: Any = None,
         session: ssl.SSLSession | None = None,
     ) -> Gate:
-        had_certificate = self._sends_certificate
+        changed = self._changed
         gate = self._gate(server_side, server_hostname)
         try:
             if gate.watch:
@@ -437,12 +473,8 @@ class PinnedContext(_SSLContext):
         finally:
             if gate.watch:
                 end(gate)
-        late = self._sends_certificate and not had_certificate
-        if late and not (server_side or gate.watch or self._early_verdict == "off"):
-            raise InvalidPolicyError(
-                "a client certificate was loaded by another thread while this connection was "
-                "wrapped, too late for the early verdict; wrap it again"
-            )
+        if self._changed is not changed:
+            raise _changed_meanwhile()
         gate.sock = weakref.ref(sock)
         if hasattr(owner, "_sslsock"):
             owner = owner._sslsock()  # gevent's C socket knows the SSLSocket that holds it
@@ -462,6 +494,7 @@ class PinnedContext(_SSLContext):
         owner: Any = None,
         session: ssl.SSLSession | None = None,
     ) -> Gate:
+        changed = self._changed
         pinning = self._pins  # read once: another thread may assign to it
         pins: PinSet | None
         if isinstance(pinning, PinSet):
@@ -475,6 +508,8 @@ class PinnedContext(_SSLContext):
         gate.real = _wrap_bio_in_c(
             self, incoming, outgoing, server_side, server_hostname, owner=owner, session=session
         )
+        if self._changed is not changed:
+            raise _changed_meanwhile()
         gate.outgoing = outgoing
         if isinstance(owner, PinnedSSLObject):
             owner._pin_gate = gate
@@ -685,7 +720,7 @@ def _context_for(pins: Pinning, context: ssl.SSLContext | None) -> PinnedContext
         return _unchanged_context(pin_set)
     if not isinstance(context, PinnedContext):
         return pin_context(context, pin_set)
-    if context.pins != pin_set:
+    if context.pins is not pin_set and context.pins != pin_set:
         raise InvalidPolicyError(
             "this context has other pins than those given; use its own wrap_socket(), or another "
             "context"

@@ -95,7 +95,7 @@ def test_the_password_is_asked_for_twice(tmp_path: Path) -> None:
         terminal.type(f"{PASSWORD}\n")
         terminal.expect("Repeat for confirmation: ")
         terminal.type("something else\n")
-        terminal.expect("do not match")
+        terminal.expect("do not match.\nPassword of the new key: ")
         terminal.type(f"{PASSWORD}\n")
         terminal.expect("match.\nPassword of the new key: \nRepeat for confirmation: ")
         terminal.type(f"{PASSWORD}\n")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 from support.contexts import TLS_1_3, VERSIONS, client
 from support.impostor import HOST, SECRET, serving
-from support.wire import Wire
+from support.wire import Wire, wraps
 
 from pinsock import (
     InvalidPolicyError,
@@ -401,14 +401,3 @@ def test_a_certificate_that_is_loaded_in_the_midst_of_a_wrap_is_noticed(
     context._gate = and_load  # type: ignore[method-assign]
     with pytest.raises(InvalidPolicyError, match="wrap it again"):
         wraps(context, "socket")
-
-
-def wraps(context: PinnedContext, over: Over) -> bool:
-    """Whether it does not raise."""
-    near, far = socket.socketpair()
-    with near, far:
-        near.setblocking(False)
-        wrapped = wrap(context, over, near)
-        if over == "socket":
-            wrapped.close()
-    return True

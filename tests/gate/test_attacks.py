@@ -30,15 +30,18 @@ from support.impostor import (
     sends,
     serving,
 )
-from support.wire import Wire
+from support.wire import Wire, wraps
 
 from pinsock import (
     InvalidPolicyError,
     Outcome,
     PinMismatchError,
     PinnedContext,
+    PinPolicy,
     PinSet,
     PinVerificationError,
+    _context,
+    create_default_context,
     pin_context,
 )
 from pinsock._throwaway import Authority, Credential
@@ -861,7 +864,7 @@ from pinsock import PinMismatchError, PinSet, pin_context
 from pinsock._throwaway import Authority
 from support.contexts import client, server
 from support.impostor import HOST, SECRET
-from support.wire import Wire
+from support.wire import Wire, wraps
 
 authority = Authority()
 bad, good = authority.issue(HOST), authority.issue(HOST)
@@ -972,3 +975,63 @@ def test_a_connect_that_does_not_wait_leaves_no_live_plain_socket(
             received = b"".join(iter(lambda: peer.recv(65536), b""))
     assert received[:1] == b"\x16"  # our hello, then the end
     assert SECRET not in received
+
+
+# --- another thread -------------------------------------------------------------------------------
+
+
+def switches_it_off(context: PinnedContext) -> None:
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+
+
+def switches_it_off_and_on(context: PinnedContext) -> None:
+    switches_it_off(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.check_hostname = True
+
+
+@pytest.mark.parametrize("over", ["bio", "socket"])
+@pytest.mark.parametrize("change", [switches_it_off, switches_it_off_and_on])
+def test_verification_that_another_thread_switches_off_in_the_wrap_is_not_taken_for_granted(
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[PinnedContext], None],
+    over: Any,
+) -> None:
+    """The gate takes it down, OpenSSL copies it, and between the two it may be another; under
+    report-only or chain scope that would open to anybody."""
+    pins = PinSet(Authority("nobody's").pin, None, report_only=True)
+    context = PinnedContext(pins=pins)
+    context.load_verify_locations(cadata=Authority("a trusted one").pem)
+    name = "_wrap_bio_in_c" if over == "bio" else "_wrap_socket_in_c"
+    real = vars(_context)[name]
+
+    def meanwhile(*arguments: Any, **named: Any) -> Any:
+        change(context)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(_context, name, meanwhile)
+    with pytest.raises(InvalidPolicyError, match="wrap it again"):
+        wraps(context, over)
+
+
+@pytest.mark.parametrize("over", ["bio", "socket"])
+def test_no_interceptor_is_approved_for_a_certificate_that_comes_in_the_wrap(
+    monkeypatch: pytest.MonkeyPatch,
+    authority: Authority,
+    good: Credential,
+    over: Any,
+) -> None:
+    """It is decided before whether there is one, and the interceptor would get it."""
+    policy = PinPolicy({HOST: PinSet(good.pin, None)}, interception=[authority.pin])
+    context = create_default_context(policy, cadata=authority.pem)
+    name = "_wrap_bio_in_c" if over == "bio" else "_wrap_socket_in_c"
+    real = vars(_context)[name]
+
+    def meanwhile(*arguments: Any, **named: Any) -> Any:
+        authority.issue("me.example").load_into(context)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(_context, name, meanwhile)
+    with pytest.raises(InvalidPolicyError, match="wrap it again"):
+        wraps(context, over)

@@ -25,6 +25,7 @@ from pinsock import (
     PinSet,
     PinVerificationError,
     Verdict,
+    _early,
     _gate,
     pin_context,
 )
@@ -39,6 +40,14 @@ PACKAGE = str(Path(pinsock.__file__).parent)
 
 Over = Literal["bio", "socket"]
 Step = Literal["opcode", "line"]
+
+
+@pytest.fixture(autouse=True)
+def free_lock() -> Iterator[None]:
+    """These tests raise before any instruction, and CPython only after calls and jumps; so they can
+    raise between the end of a ``with`` and the release of its lock, where no signal can."""
+    yield
+    _early._after_fork()
 
 
 class Reached:

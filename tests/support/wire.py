@@ -12,7 +12,7 @@ from support.impostor import BANNER, HOST, Report, advance
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Wire"]
+__all__ = ["Wire", "wraps"]
 
 T = TypeVar("T")
 
@@ -119,3 +119,15 @@ class Wire:
         if self._far_sock is not None:
             self._far_sock.close()
             self.near.close()
+
+
+def wraps(context: ssl.SSLContext, over: Literal["bio", "socket"]) -> bool:
+    """Whether it wraps a client's end, and does not raise."""
+    if over == "bio":
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=HOST)
+        return True
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        context.wrap_socket(near, do_handshake_on_connect=False, server_hostname=HOST).close()
+    return True

@@ -11,7 +11,9 @@ import contextlib
 import itertools
 import os
 import stat
+import weakref
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn, TypeAlias
 
@@ -183,7 +185,8 @@ class PinPolicy:
         normal verification alone.
     :param interception: pins of the authority of an approved interceptor (a company's proxy).  A
         connection whose key is not pinned is let through if a certificate above the leaf in its
-        verified chain has one of these; it is always logged.
+        verified chain has one of these; it is always logged.  The ``interception`` of another
+        policy does as well.
     :param interception_with_client_certificate: whether that holds for a context that has a client
         certificate too, which the interceptor then gets.
 
@@ -211,7 +214,7 @@ class PinPolicy:
         sets: Mapping[str, PinSet],
         *,
         unlisted: Unlisted = "refuse",
-        interception: Pins = (),
+        interception: Pins | PinSet | None = (),
         interception_with_client_certificate: bool = False,
     ) -> None:
         if hasattr(self, "unlisted"):
@@ -340,6 +343,11 @@ class PinPolicy:
         Raises InvalidPolicyError: for a syntax error with its line, otherwise with all that is
         wrong, each fault with its place.
         """
+        if not isinstance(text, str):
+            raise TypeError(
+                f"from_toml takes the text of a policy, a str, not {type(text).__name__}; "
+                f"PinPolicy.from_file reads a file"
+            )
         return cls._from_toml(text, warn=True)
 
     @classmethod
@@ -347,7 +355,7 @@ class PinPolicy:
         import tomllib
 
         try:
-            document = tomllib.loads(text)
+            document = tomllib.loads(text.removeprefix("\ufeff"))  # some editors begin so
         except (ValueError, RecursionError) as error:  # a TOMLDecodeError says its line
             raise InvalidPolicyError(f"not TOML: {error}") from None
         return _from_document(document, text, warn=warn)
@@ -365,7 +373,17 @@ def _rebuild_policy(
     return policy
 
 
-def _interception(pins: Pins, labels: Mapping[Pin, str] | None = None) -> PinSet | None:
+def _interception(
+    pins: Pins | PinSet | None, labels: Mapping[Pin, str] | None = None
+) -> PinSet | None:
+    if pins is None:
+        return None
+    if isinstance(pins, PinSet):
+        if pins != _interception(pins.pins, pins.labels):
+            raise InvalidPolicyError(
+                "interception: this set says more than its pins; give its pins alone"
+            )
+        return pins
     try:
         return PinSet(pins, backup=None, scope="chain", labels=labels)
     except InvalidPinError as error:
@@ -670,20 +688,44 @@ class _Signature(NamedTuple):
     inode: int
     size: int
     mtime_ns: int
+    ctime_ns: int
 
     @classmethod
     def of(cls, status: os.stat_result) -> _Signature:
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        return cls(
+            status.st_dev,
+            status.st_ino,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+        )
 
 
-def _load(path: str | os.PathLike[str], *, warn: bool) -> tuple[PinPolicy, _Signature]:
-    """The policy in a file, and which state of the file that was."""
+def _open_at_once(path: str, flags: int) -> int:
+    """An opener that does not wait for the writer of a FIFO; to files it means nothing."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _load(
+    path: str | os.PathLike[str], *, warn: bool, followed: bool = False
+) -> tuple[PinPolicy, _Signature]:
+    """The policy in a file, and which state of the file that was.
+
+    :param followed: whether it must be a regular file, which alone can be read again and again.
+    """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_open_at_once if followed else None) as file:
             status = os.fstat(file.fileno())
+            regular = stat.S_ISREG(status.st_mode)
+            if followed and not regular:
+                raise InvalidPolicyError(
+                    "not a regular file, which alone can be followed; PinPolicy.from_file reads "
+                    "a pipe, once"
+                )
             data = file.read()
             signature = _Signature.of(os.fstat(file.fileno()))
-        if signature != _Signature.of(status) and stat.S_ISREG(status.st_mode):
+        # Without ctime: to replace a file changes that of the old one.
+        if regular and signature[:4] != _Signature.of(status)[:4]:
             raise InvalidPolicyError("it was written to while it was read; load it again")
         if not data.strip():
             raise InvalidPolicyError("the file is empty")
@@ -706,6 +748,9 @@ class _Loaded(NamedTuple):
     signature: _Signature
 
 
+#: How many of the faults of a file are logged.
+_LOGGED_FAULTS: Final = 10
+
 #: No look takes longer than so many seconds, or another thread looks as well.
 _LONGEST_LOOK: Final = 60.0
 
@@ -716,12 +761,16 @@ class PolicyFile:
     Each new connection has the file looked at, at most once a second.  A new file that was put in
     the place of the old one (``os.replace``), or where none was, is loaded by the first look that
     sees it: by the first connection that begins a second or more after the look before.  A file
-    that was written to in place is loaded after two looks, a second or more apart, saw the same, so
-    that it is never a mixture of old and new; and so is one that has got the inode of a file that
-    was deleted just before.  No part of a file is taken for all of it, since its last line is
-    ``[end]``.  A file that is gone or bad leaves the policy as it was, and is logged once.
+    that was written to in place is loaded after two looks, a second or more apart, saw the same;
+    and so is one that has got the inode of a file that was deleted just before.  No part of a file
+    is taken for all of it, since its last line is ``[end]``; but what a writer in place has left
+    when it pauses for longer can be a mixture of old and new, so use ``os.replace``.  A file that
+    is gone or bad leaves the policy as it was, and is logged once; one that cannot be read is tried
+    again at each look.  It has to be a regular file, and a relative path is that of the moment when
+    this is made.
 
-    Raises InvalidPolicyError or OSError when it is made, if the file is gone or bad then.
+    Raises InvalidPolicyError or OSError when it is made, if the file is gone or bad then, and warns
+    as :class:`PinSet` does.
     """
 
     # There is no lock here: a signal handler may ask for the policy, or load it, in the midst of
@@ -733,18 +782,22 @@ class PolicyFile:
     def __init__(
         self, path: str | os.PathLike[str], *, clock: Callable[[], float] = monotonic
     ) -> None:
-        self.path = os.fspath(path)
+        self.path = str(Path(os.fsdecode(path)).absolute())
         self._clock = clock
         #: Each load has a number, given before it opens the file; the highest one holds.
         self._numbers = itertools.count()
-        self._loaded = _Loaded(next(self._numbers), *_load(self.path, warn=False))
-        #: What the last look saw, whatever came of it; ``None``: no file.
+        self._loaded = _Loaded(next(self._numbers), *self._read(warn=True))
+        #: What the last look that saw anything saw, whatever came of it; ``None``: no file.
         self._last: _Signature | None = self._loaded.signature
         #: What the last look saw and did not load, and when.
         self._pending: tuple[_Signature, float] | None = None
-        #: What could not be loaded, and was logged.
+        #: What was logged: a bad file, which is not read again, or why none could be read.
         self._rejected: _Signature | str | None = None
         self._next_look = clock() + 1.0
+        _files.add(weakref.ref(self, _files.discard))
+
+    def _read(self, *, warn: bool = False) -> tuple[PinPolicy, _Signature]:
+        return _load(self.path, warn=warn, followed=True)
 
     @property
     def policy(self) -> PinPolicy:
@@ -769,7 +822,7 @@ class PolicyFile:
         afterwards, and is returned, was not read before the call.
         """
         number = next(self._numbers)
-        self._take(_Loaded(number, *_load(self.path, warn=False)))
+        self._take(_Loaded(number, *self._read()))
         return self._loaded.policy
 
     def _take(self, loaded: _Loaded) -> None:
@@ -780,10 +833,12 @@ class PolicyFile:
 
     def _look(self, now: float) -> None:
         number = next(self._numbers)
-        last, self._last = self._last, None
+        last = self._last
         try:
             self._last = signature = _Signature.of(os.stat(self.path))
         except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                self._last = None
             self._pending = None
             self._reject(error, str(error))
             return
@@ -802,11 +857,12 @@ class PolicyFile:
         if not settled and not replaced:
             return
         try:
-            policy, read = _load(self.path, warn=False)
+            policy, read = self._read()
         except (OSError, InvalidPolicyError) as error:
             # A new file can be one that is still being written.
             if settled:
-                self._reject(error, signature)
+                bad = isinstance(error, InvalidPolicyError)
+                self._reject(error, signature if bad else str(error))
             return
         if read == signature:  # or it is another already, which the next look sees
             self._take(_Loaded(number, policy, read))
@@ -818,5 +874,30 @@ class PolicyFile:
             self._rejected = what
             with contextlib.suppress(Exception):  # a handler that raises must not either
                 logging.getLogger("pinsock").error(
-                    "the policy stays as it was, because its file cannot be loaded: %s", error
+                    "the policy stays as it was, because its file cannot be loaded: %s",
+                    _in_short(error),
                 )
+
+
+def _in_short(error: Exception) -> str:
+    more = len(getattr(error, "faults", ())) - _LOGGED_FAULTS
+    if more <= 0:
+        return str(error)
+    head, *lines = str(error).split("\n", 1 + _LOGGED_FAULTS)
+    return "\n".join([head, *lines[:_LOGGED_FAULTS], f"  and {more} more"])
+
+
+#: All that live, for forks.
+_files: Final[set[weakref.ref[PolicyFile]]] = set()
+
+
+def _after_fork() -> None:
+    # The thread that is about to look, if there is one, is not in the child.
+    for reference in list(_files):
+        file = reference()
+        if file is not None:
+            file._next_look = float("-inf")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

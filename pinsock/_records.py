@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import stat
 import weakref
 from collections import OrderedDict, deque
 from datetime import UTC, datetime
@@ -173,23 +174,30 @@ class RecordLog:
     ``chain_pins``, ``not_after`` (of the peer's certificate), ``version`` (of pinsock) and
     ``repeats``: 0 in the line of a verdict that comes for the first time.  A line with another
     number tells of so many verdicts that stand in no other line: those that came again within the
-    window, when it has ended, and those that could not be written, when they can.  What does not
-    apply is ``null``.
+    window, when it has ended, and those that could not be written, when they can.  A verdict comes
+    again if all but its time is the same: a peer that shows another key each time has a line for
+    each.  What does not apply is ``null``.
 
     Lines are appended whole, by several processes too.  A disk that is full, a file that cannot be
     written or one that another process keeps locked changes no verdict and holds none up for more
-    than a second; it is logged once, and tried again at the next.  What was folded is written by
-    :meth:`close`, and when the program ends (but not by ``os._exit``).  After a fork each process
-    tells of its own verdicts.
+    than a second; it is logged once, and tried again at the next.  Up to 1,024 verdicts wait to be
+    written meanwhile, and those beyond are lost.  What waits is written with the next verdict, and
+    so is what was folded, when its window has ended; both are by :meth:`close`, and when the
+    program ends.  But not by ``os._exit``, with which a worker of :mod:`multiprocessing` ends: call
+    :meth:`close` there.  After a fork each process tells of its own verdicts.
 
-    :param max_bytes: at this size the file is renamed to ``.1``, in the place of an older one.
+    :param path: a relative one is that of the moment when this is made.
+    :param max_bytes: at this size the file is renamed to ``.1``, in the place of an older one; the
+        new one has its mode.  Where that cannot be done, it is logged once and the file grows on.
     :param window: seconds within which repeats of a verdict are folded into a count; 0: never.
 
-    Raises TypeError and ValueError when it is made, never when it is called.
+    Raises TypeError, ValueError and, for a relative path where the working folder is gone, OSError
+    when it is made; nothing when it is called.
     """
 
     # A verdict is put into a queue, and whoever has his turn writes what is in it: no handshake
-    # waits for the file of another, and a signal handler can report in the midst of a report.
+    # waits for the file of another, and a signal handler can report in the midst of a report.  Nor
+    # does one write for all the others without end: after a while it leaves that to the next.
 
     def __init__(
         self,
@@ -203,11 +211,12 @@ class RecordLog:
             raise ValueError(f"max_bytes is a number of bytes above 0, not {max_bytes}")
         if not window >= 0:
             raise ValueError(f"window is a number of seconds, 0 or more, not {window}")
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         self.max_bytes = max_bytes
         self._window = window
         self._clock = clock
-        self._broken = False
+        #: What was logged, and is not over yet.
+        self._troubles: set[str] = set()
         self._begin()
         _logs.add(weakref.ref(self, _logs.discard))
 
@@ -220,13 +229,15 @@ class RecordLog:
 
     def __call__(self, verdict: Verdict) -> None:
         try:
-            if len(self._queue) >= _MOST:
-                raise TimeoutError(f"{_MOST} of them wait already")
-            time = datetime.fromtimestamp(verdict.time, UTC).isoformat(timespec="milliseconds")
-            self._queue.append((_words(verdict), time))
+            full = len(self._queue) >= _MOST
+            if not full:
+                time = datetime.fromtimestamp(verdict.time, UTC).isoformat(timespec="milliseconds")
+                self._queue.append((_words(verdict), time))
             self._work()
+            if full:
+                self._complain(_LOST, f"{_MOST} wait to be written already")
         except Exception as error:
-            self._failed(error)
+            self._complain(_NOT_WRITTEN, error)
 
     def close(self) -> None:
         """Write what was folded and has not been written yet.  The log can be used on."""
@@ -248,20 +259,26 @@ class RecordLog:
             self._work(finally_all=True)
 
     def _work(self, *, finally_all: bool = False) -> bool:
-        """Write what waits, if it is this thread's turn."""
+        """Write what waits, if it is this thread's turn, and not for long unless it is all."""
+        lines, limit = 0, monotonic() + _LONGEST_SHIFT
         while self._queue or finally_all:
             turn = self._turn.take()
             if not turn:
                 return False  # whoever has his turn looks into the queue once more after it
             try:
                 while self._queue:
-                    self._tell_ended()
-                    self._tell(*self._queue.popleft())
+                    if not finally_all and (lines >= _MOST_LINES or monotonic() >= limit):
+                        return True
+                    lines += 1
+                    if not self._tell_ended():
+                        self._tell(*self._queue.popleft())
                 if finally_all:
-                    self._tell_ended(all_of_them=True)
+                    while self._tell_ended(whether_or_not=True):
+                        pass
                     finally_all = False
             finally:
                 self._turn.end(turn)
+        self._troubles.discard(_LOST)
         return True
 
     def _tell(self, words: str, time: str) -> None:
@@ -274,43 +291,50 @@ class RecordLog:
             seen.told = True
             seen.untold -= 1
 
-    def _tell_ended(self, *, all_of_them: bool = False) -> None:
+    def _tell_ended(self, *, whether_or_not: bool = False) -> bool:
+        """Write the count of the oldest verdict whose window has ended, if there is one."""
         limit = self._clock() - self._window
         while self._seen:
             words, seen = next(iter(self._seen.items()))
-            if not all_of_them and seen.start > limit and len(self._seen) <= _MOST:
-                return
-            if seen.untold and self._append(_line(words, seen.last, seen.untold)):
-                seen.untold = 0
-            if seen.untold and len(self._seen) <= _MOST:
-                return  # the next verdict tries again
+            if not whether_or_not and seen.start > limit and len(self._seen) <= _MOST:
+                return False
+            told = bool(seen.untold) and self._append(_line(words, seen.last, seen.untold))
+            if seen.untold and not told and len(self._seen) <= _MOST:
+                return False  # the next verdict tries again
             del self._seen[words]
+            if told:
+                return True
+        return False
 
     def _append(self, line: bytes) -> bool:
         try:
             self._write(line)
         except Exception as error:
-            self._failed(error)
+            self._complain(_NOT_WRITTEN, error)
             return False
-        self._broken = False
+        self._troubles.discard(_NOT_WRITTEN)
         return True
 
-    def _failed(self, error: Exception) -> None:
-        if not self._broken:
-            self._broken = True
+    def _complain(self, what: str, why: Exception | str) -> None:
+        if what not in self._troubles:
+            self._troubles.add(what)
             with contextlib.suppress(Exception):
-                _logger.error("%s: a record could not be written: %s", self.path, error)
+                _logger.error("%s: %s: %s", self.path, what, why)
 
     def _write(self, line: bytes) -> None:
         file = self._open_and_lock()
         try:
             size = os.fstat(file).st_size
-            if size and size + len(line) > self.max_bytes:
-                os.replace(self.path, self.path.with_name(f"{self.path.name}.1"))
+            if size and size + len(line) > self.max_bytes and self._put_aside():
+                mode = stat.S_IMODE(os.fstat(file).st_mode)
                 _unlock_and_close(file)
                 file = -1
                 file = self._open_and_lock()
+                with contextlib.suppress(OSError, AttributeError):  # not ours, or Windows
+                    os.fchmod(file, mode)
                 size = os.fstat(file).st_size
+            if size and self._is_torn(size):
+                line = b"\n" + line
             if os.write(file, line) != len(line):
                 os.ftruncate(file, size)  # half a line would spoil the next one as well
                 raise OSError("the disk is full")
@@ -318,9 +342,27 @@ class RecordLog:
             if file != -1:
                 _unlock_and_close(file)
 
+    def _put_aside(self) -> bool:
+        try:
+            os.replace(self.path, self.path.with_name(f"{self.path.name}.1"))
+        except OSError as error:
+            self._complain(_NOT_RENAMED, error)
+            return False
+        self._troubles.discard(_NOT_RENAMED)
+        return True
+
+    def _is_torn(self, size: int) -> bool:
+        """Whether a line without its end stands last, as a crash can leave one."""
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                file.seek(size - 1)
+                return file.read(1) != b"\n"
+        except OSError:
+            return False  # it can be one that may be written to, and not read
+
     def _open_and_lock(self) -> int:
         # Only the first of those that fail waits.
-        limit = monotonic() + (0.0 if self._broken else _PATIENCE)
+        limit = monotonic() + (0.0 if _NOT_WRITTEN in self._troubles else _PATIENCE)
         while True:
             file = os.open(self.path, _FLAGS, 0o600)
             try:
@@ -338,8 +380,17 @@ class RecordLog:
             _unlock_and_close(file)
 
 
+#: What is logged, once until it is over.
+_NOT_WRITTEN: Final = "a record could not be written"
+_NOT_RENAMED: Final = "it grows on, since it cannot be renamed"
+_LOST: Final = "a record is lost"
+
 #: All that live, for the end of the program and for forks.
 _logs: Final[set[weakref.ref[RecordLog]]] = set()
+
+#: How many seconds a thread writes at most, and how many lines, before it leaves what waits.
+_LONGEST_SHIFT: Final = 0.5
+_MOST_LINES: Final = 64
 
 #: How many seconds a lock is waited for.
 _PATIENCE: Final = 0.5

@@ -60,6 +60,11 @@ BAD: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
         {"interception": a_pin(2), "interception_with_client_certificate": 1},
         "True or False, not 1",
     ),
+    "a set for an interceptor that says more": (
+        ({"a.example": a_set()},),
+        {"interception": a_set(2, report_only=True)},
+        "its pins alone",
+    ),
     "a leave for no interceptor": (
         ({"a.example": a_set()},),
         {"interception_with_client_certificate": True},
@@ -93,6 +98,42 @@ def test_one_host_in_two_spellings_is_listed_twice(one: str, other: str) -> None
     """Which of two sets was meant cannot be known, not even if they are equal."""
     with pytest.raises(InvalidPolicyError, match="twice"):
         PinPolicy({one: a_set(), other: a_set()})
+
+
+@pytest.mark.parametrize("interception", [(), [a_pin(8), a_pin(9)]], ids=["none", "two"])
+def test_a_policy_can_be_made_again_from_its_attributes(interception: Any) -> None:
+    """Whoever adds a host to one gives the rest as it stands there."""
+    policy = PinPolicy(
+        {"a.example": a_set()},
+        unlisted="allow",
+        interception=interception,
+        interception_with_client_certificate=bool(interception),
+    )
+    again = PinPolicy(
+        dict(policy.items()),
+        unlisted=policy.unlisted,
+        interception=policy.interception,
+        interception_with_client_certificate=policy.interception_with_client_certificate,
+    )
+    assert again == policy
+
+
+def test_the_labels_of_an_interceptor_are_kept() -> None:
+    """They stand in its set, and come along with it."""
+    text = f"""
+    [interception]
+    pins = [{{ pin = "{a_pin(9)}", label = "the proxy" }}]
+    [[pin]]
+    host = "a.example"
+    pins = "{a_pin(1)}"
+    backup = "none"
+    [end]
+    """
+    policy = PinPolicy.from_toml(text)
+    again = PinPolicy(dict(policy.items()), interception=policy.interception)
+    assert again == policy
+    assert again.interception is not None
+    assert again.interception.labels == {a_pin(9): "the proxy"}
 
 
 def test_one_host_may_have_three_patterns() -> None:

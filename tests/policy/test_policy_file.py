@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import subprocess
 import sys
+import tempfile
 import threading
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -29,7 +32,6 @@ from .tools import Clock, a_pin, a_set, pinned, say_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pinsock._throwaway import Authority, Credential
 
@@ -67,6 +69,17 @@ class File:
     def become_a_folder(self) -> None:
         self.path.unlink()
         self.path.mkdir()
+
+    def become_a_fifo(self) -> None:
+        """Which nobody writes to, so that opening it would wait for ever."""
+        new = self.path.with_suffix(".new")
+        os.mkfifo(new)
+        new.replace(self.path)
+
+    def become_a_device(self) -> None:
+        new = self.path.with_suffix(".new")
+        new.symlink_to("/dev/null")
+        new.replace(self.path)
 
     def create(self, text: str | bytes) -> None:
         """As a new file, where the old one was taken away first."""
@@ -239,6 +252,8 @@ def test_what_one_thread_loads_all_threads_have(file: File) -> None:
 SPOILS: dict[str, Callable[[File], None]] = {
     "vanished": lambda file: file.path.unlink(),
     "a folder": lambda file: file.become_a_folder(),
+    "a FIFO": lambda file: file.become_a_fifo(),
+    "a device": lambda file: file.become_a_device(),
     "empty": lambda file: file.write(b""),
     "empty, renamed": lambda file: file.put(b""),
     "white space": lambda file: file.write(b"\n\n"),
@@ -313,7 +328,7 @@ def test_a_good_file_that_is_renamed_over_a_bad_one_is_loaded_at_once(file: File
 
 
 def test_a_file_that_comes_back_as_it_was_is_no_news(file: File) -> None:
-    """Moved away and back: the policy is the same object, and the next time it is gone is told."""
+    """Moved away and back: the policy is as before, and the next time it is gone is told."""
     policy = file.follower.policy
     aside = file.path.with_suffix(".aside")
     for _ in range(2):
@@ -322,6 +337,8 @@ def test_a_file_that_comes_back_as_it_was_is_no_news(file: File) -> None:
         assert file.look() is policy
         assert file.logged() == 1
         aside.rename(file.path)
+        assert file.look() == policy
+        policy = file.follower.policy
         assert file.look() is policy
     assert file.logged() == 0
 
@@ -370,7 +387,10 @@ def test_what_was_written_to_while_it_was_read_is_not_taken(
     monkeypatch.setattr(
         _policy,
         "open",
-        lambda *how: Written(open(*how), lambda: file.write(NEWER.to_toml())),  # noqa: SIM115
+        lambda *how, **more: Written(
+            open(*how, **more),  # noqa: SIM115 - Written closes it
+            lambda: file.write(NEWER.to_toml()),
+        ),
         raising=False,
     )
     if read == "look":
@@ -405,11 +425,11 @@ def between(
     """Have something happen between the next stat and what reads the file, or after it was read."""
     load = _policy._load
 
-    def load_slowly(path: str, *, warn: bool) -> Any:
+    def load_slowly(path: str, **how: Any) -> Any:
         monkeypatch.setattr(_policy, "_load", load)
         before()
         try:
-            return load(path, warn=warn)
+            return load(path, **how)
         finally:
             after()
 
@@ -425,6 +445,155 @@ def test_a_file_that_is_mended_while_the_bad_one_is_read_is_loaded(
     between(monkeypatch, after=lambda: file.put(NEW.to_toml()))
     assert file.look() == OLD
     assert file.look() == NEW
+
+
+def test_a_file_that_becomes_readable_is_loaded(
+    file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put there with the wrong mode, or in a moment without descriptors: it is no bad file, so each
+    look tries again; and it is logged once for each thing that stood in the way."""
+    reasons = iter([13, 13, 13, 24, 24, 13])
+
+    def cannot_open(*_: object, **__: object) -> None:
+        number = next(reasons)
+        raise OSError(number, os.strerror(number), str(file.path))
+
+    file.put(NEW.to_toml())
+    with monkeypatch.context() as patched:
+        patched.setattr(_policy, "open", cannot_open, raising=False)
+        assert all(file.look() == OLD for _ in range(6))
+        with pytest.raises(StopIteration):
+            file.look()
+    assert file.logged() == 3
+    assert file.look() == NEW
+    assert file.logged() == 0
+
+
+WRONG_MODE = """
+import logging, os, sys
+from pinsock import PolicyFile
+path, new, now = sys.argv[1], sys.argv[2], [0.0]
+logging.basicConfig()
+follower = PolicyFile(path, clock=lambda: now[0])
+old = follower.policy
+os.chmod(new, 0o000)
+os.replace(new, path)
+readable, tried = os.pipe(), os.pipe()
+child = os.fork()
+if child:
+    os.close(tried[1])
+    assert os.read(tried[0], 1)
+    os.chmod(path, 0o644)
+    os.write(readable[1], b"x")
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+if os.geteuid() == 0:
+    os.setuid(65534)  # root may read everything
+os.close(readable[1])
+
+def look():
+    now[0] += 1.0
+    return follower.policy
+
+for _ in range(5):
+    assert look() is old
+os.write(tried[1], b"x")
+assert os.read(readable[0], 1)
+look()
+assert look() is not old, "the file that can be read was not loaded"
+"""
+
+
+def test_a_file_whose_mode_is_put_right_is_loaded() -> None:
+    """Root writes it for itself alone, and says chmod later; the program is another user's."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        path, new = folder / "policy.toml", folder / "policy.new"
+        path.write_text(OLD.to_toml(), encoding="utf-8")
+        new.write_text(NEW.to_toml(), encoding="utf-8")
+        ran = subprocess.run(
+            [sys.executable, "-c", WRONG_MODE, path, new],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.count("cannot be loaded") == 1
+
+
+@pytest.mark.parametrize("spoil", ["a FIFO", "a device"])
+def test_only_a_regular_file_is_followed(file: File, spoil: str) -> None:
+    """Nothing else is waited for: neither when the policy is made nor when it is loaded."""
+    SPOILS[spoil](file)
+    with pytest.raises(InvalidPolicyError, match=r"policy\.toml: not a regular file"):
+        in_a_thread_or_raise(lambda: PolicyFile(file.path))
+    with pytest.raises(InvalidPolicyError, match="not a regular file"):
+        in_a_thread_or_raise(file.follower.reload)
+    in_a_thread(file.look)
+    assert file.look() == OLD
+
+
+def test_a_change_that_hides_its_time_is_seen(file: File) -> None:
+    """As of a program that copies the time of writing along: the inode's own time tells."""
+    before = file.path.stat()
+    file.write(NEW.to_toml())
+    while file.path.stat().st_ctime_ns == before.st_ctime_ns:
+        file.path.chmod(0o600)
+    os.utime(file.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    file.look()
+    assert file.look() == NEW
+
+
+def test_a_look_that_failed_lets_no_half_file_in(
+    file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stat that failed says nothing of the file, so what is written in place still waits for two
+    equal looks."""
+
+    def stale(*_: object, **__: object) -> None:
+        raise OSError(116, "Stale file handle")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", stale)
+        assert file.look() == OLD
+    assert file.logged() == 1
+    file.write(NEW.to_toml())
+    assert file.look() == OLD
+    assert file.look() == NEW
+
+
+def test_the_file_is_the_one_that_was_meant_at_first(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that changes its working folder does not follow another one's policy."""
+    for folder, policy in (("one", OLD), ("two", NEW)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "policy.toml").write_text(policy.to_toml(), encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "one")
+    follower = PolicyFile("policy.toml", clock=clock)
+    monkeypatch.chdir(tmp_path / "two")
+    clock.advance(1.0)
+    assert follower.policy == OLD
+    assert follower.reload() == OLD
+
+
+def test_a_file_with_very_many_faults_is_logged_in_short(
+    file: File, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first ten, and how many more; the exception has them all."""
+    sets = {f"h{number}.example": a_set(number + 1) for number in range(500)}
+    file.put(PinPolicy(sets).to_toml().replace("sha256/", "sha257/"))
+    file.look()
+    file.look()
+    told = caplog.records[0].getMessage()
+    assert "policy.toml: 500 faults" in told
+    assert "pin[9]." in told
+    assert "pin[10]." not in told
+    assert told.endswith("and 490 more")
+    with pytest.raises(InvalidPolicyError, match=r"pin\[499\]") as caught:
+        file.follower.reload()
+    assert len(caught.value.faults) == 500
 
 
 # --- two at once ----------------------------------------------------------------------------------
@@ -455,7 +624,7 @@ def test_what_an_older_load_left_is_put_right_by_the_next_look(file: File) -> No
     for policy in (NEW, NEWER):
         file.put(policy.to_toml())
         file.follower.reload()
-    old = file.follower._loaded._replace(policy=OLD, signature=_policy._Signature(0, 0, 0, 0))
+    old = file.follower._loaded._replace(policy=OLD, signature=_policy._Signature(0, 0, 0, 0, 0))
     file.follower._loaded = old
     file.look()
     assert file.look() == NEWER
@@ -574,8 +743,68 @@ def test_threads_that_look_and_load_end_with_the_newest(tmp_path: Path) -> None:
     assert number_of(follower.policy) == len(texts) - 1
 
 
+FORK = """
+import os, sys, threading
+from pinsock import PolicyFile, _policy
+path, new, now = sys.argv[1], sys.argv[2], [0.0]
+follower = PolicyFile(path, clock=lambda: now[0])
+old, load = follower.policy, _policy._load
+begun, end = threading.Event(), threading.Event()
+
+def wait_and_load(*what, **how):
+    begun.set()
+    end.wait(20)
+    return load(*what, **how)
+
+_policy._load = wait_and_load
+os.replace(new, path)
+now[0] += 1.0
+thread = threading.Thread(target=lambda: follower.policy)
+thread.start()
+assert begun.wait(20)
+child = os.fork()
+if not child:
+    _policy._load = load
+    now[0] += 1.0
+    os._exit(follower.policy == old)
+end.set()
+thread.join(20)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_process_that_was_forked_during_a_look_looks_again(tmp_path: Path) -> None:
+    """The thread that looked lives on in the parent alone, and the child does not wait for it."""
+    path, new = tmp_path / "policy.toml", tmp_path / "policy.new"
+    path.write_text(OLD.to_toml(), encoding="utf-8")
+    new.write_text(NEW.to_toml(), encoding="utf-8")
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK, path, new],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+def in_a_thread_or_raise(call: Callable[[], object]) -> None:
+    """As in_a_thread(); what it raised is raised here."""
+    raised: list[Exception] = []
+
+    def catch() -> None:
+        try:
+            call()
+        except Exception as error:
+            raised.append(error)
+
+    in_a_thread(catch)
+    for error in raised:
+        raise error
+
+
 def in_a_thread(call: Callable[[], object]) -> None:
-    thread = threading.Thread(target=call)
+    thread = threading.Thread(target=call, daemon=True)
     thread.start()
     thread.join(20)
     assert not thread.is_alive()
@@ -630,13 +859,16 @@ def test_reload_may_run_in_a_thread_of_its_own(file: File) -> None:
 
 
 def test_a_file_is_linted_by_nobody_on_a_connection(file: File) -> None:
-    """A set of one pin and no backup warns where it is written, not where it is loaded again."""
+    """A set of one pin and no backup warns when the policy is made, not when it is loaded again."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PinWarning)
         lonely = PinPolicy({"a.example": PinSet(a_pin(4))})
     file.put(lonely.to_toml())
     assert file.look() == lonely
     assert file.follower.reload() == lonely
+    with pytest.warns(PinWarning, match=r"a\.example: one pin and no backup") as warned:
+        PolicyFile(file.path)
+    assert [warning.filename for warning in warned] == [__file__]
 
 
 # --- connections ----------------------------------------------------------------------------------

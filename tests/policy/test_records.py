@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import logging
 import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import tracemalloc
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +40,11 @@ from pinsock import (
 )
 from pinsock._records import log_verdict
 
-from .tools import Cast, Clock, a_pin, say_secret
+from .tools import Cast, Clock, a_pin, redis_connections, say_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.synchronize import Barrier
-    from pathlib import Path
 
     from pinsock._throwaway import Credential
 
@@ -295,6 +297,82 @@ def test_a_file_that_was_moved_away_is_begun_anew(path: Path) -> None:
     path.rename(path.with_suffix(".moved"))
     log(a_verdict("b.example"))
     assert [record["host"] for record in lines(path)] == ["b.example"]
+
+
+def test_a_rotated_file_keeps_its_mode(path: Path) -> None:
+    """Who may read the log today may read it tomorrow; nobody else may."""
+    path.touch()
+    path.chmod(0o640)
+    log = RecordLog(path, max_bytes=400, window=0)
+    for number in range(5):
+        log(a_verdict(f"h{number}.example"))
+    older = path.with_name("records.jsonl.1")
+    assert [file.stat().st_mode & 0o777 for file in (path, older)] == [0o640, 0o640]
+
+
+IN_A_FOLDER_OF_OTHERS = """
+import logging, os
+from pinsock import Outcome, RecordLog, Verdict
+if os.geteuid() == 0:
+    os.chown("records.jsonl", 65534, 65534)
+    os.setuid(65534)  # root may write everywhere
+logging.basicConfig()
+log = RecordLog("records.jsonl", max_bytes=700, window=0)
+for number in range(20):
+    log(Verdict(f"h{number}.example", Outcome.MISMATCH, False, None, None, 0.0))
+"""
+
+
+def test_where_the_folder_is_not_writable_the_file_grows_on() -> None:
+    """A log is larger than was asked for rather than at its end; that is logged once."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        path = Path(name) / "records.jsonl"
+        path.touch()
+        path.parent.chmod(0o555)
+        ran = subprocess.run(
+            [sys.executable, "-c", IN_A_FOLDER_OF_OTHERS],
+            cwd=path.parent,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        path.parent.chmod(0o755)
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stderr.count("cannot be renamed") == 1
+        assert "could not be written" not in ran.stderr
+        assert [record["host"] for record in lines(path)] == [f"h{n}.example" for n in range(20)]
+
+
+@pytest.mark.parametrize("max_bytes", [10_000, 30], ids=["the same file", "rotated"])
+def test_a_line_that_was_torn_by_a_crash_spoils_no_other(path: Path, max_bytes: int) -> None:
+    """The next one begins on a line of its own, and nothing that is whole is parted."""
+    torn = b'{"time": "2026-01-01T00:00'
+    path.write_bytes(torn)
+    log = RecordLog(path, max_bytes=max_bytes, window=0)
+    log(a_verdict("a.example"))
+    if max_bytes == 30:
+        assert path.with_name("records.jsonl.1").read_bytes() == torn
+        assert [record["host"] for record in lines(path)] == ["a.example"]
+        return
+    log(a_verdict("b.example"))
+    first, *others = path.read_bytes().splitlines()
+    assert first == torn
+    assert [json.loads(line)["host"] for line in others] == ["a.example", "b.example"]
+
+
+def test_the_file_is_the_one_that_was_meant_at_first(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that changes its working folder writes on where it began."""
+    monkeypatch.chdir(path.parent)
+    log = RecordLog(path.name)
+    elsewhere = path.parent / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    log(a_verdict())
+    assert len(lines(path)) == 1
+    assert not list(elsewhere.iterdir())
 
 
 FILES, WRITERS, LINES = 25, 4, 20
@@ -718,6 +796,91 @@ def test_what_waits_takes_no_memory_without_end(path: Path, log: pytest.LogCaptu
     assert len(lines(path)) == 1024
 
 
+def test_no_thread_writes_for_the_others_without_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread whose turn it is leaves after 64 lines; the next one, or close(), writes on."""
+    log, write = RecordLog(path, window=0), RecordLog._write
+    coming = iter(range(1000))
+
+    def write_while_others_come(self: RecordLog, line: bytes) -> None:
+        for number in itertools.islice(coming, 2):
+            log(a_verdict(f"h{number}.example"))
+        write(self, line)
+
+    monkeypatch.setattr(RecordLog, "_write", write_while_others_come)
+    log(a_verdict("first.example"))
+    assert len(lines(path)) == 64
+    log(a_verdict("second.example"))
+    assert len(lines(path)) == 128
+    monkeypatch.setattr(RecordLog, "_write", write)
+    log.close()
+    told = Counter(record["host"] for record in lines(path))
+    hosts = [f"h{number}.example" for number in range(256)]
+    assert told == Counter([*hosts, "first.example", "second.example"])
+
+
+def test_a_slow_disk_keeps_no_thread_for_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After half a second it leaves, however few lines it has written."""
+    clock = Clock()
+    monkeypatch.setattr(_records, "monotonic", clock)
+    log, write = RecordLog(path, window=0), RecordLog._write
+    turn = log._turn.take()
+    for number in range(20):
+        log(a_verdict(f"h{number}.example"))
+    log._turn.end(turn)
+
+    def write_slowly(self: RecordLog, line: bytes) -> None:
+        clock.advance(0.125)
+        write(self, line)
+
+    monkeypatch.setattr(RecordLog, "_write", write_slowly)
+    log(a_verdict("last.example"))
+    assert [record["host"] for record in lines(path)] == [f"h{n}.example" for n in range(4)]
+    log.close()
+    assert len(lines(path)) == 21
+
+
+def test_a_full_queue_is_written_by_the_next_who_comes(
+    path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    """Nobody has a turn, and the one that finds no room makes some."""
+    records = RecordLog(path, window=0)
+    turn = records._turn.take()
+    for number in range(1024):
+        records(a_verdict(f"h{number}.example"))
+    records._turn.end(turn)
+    records(a_verdict("lost.example"))
+    assert len(errors(log)) == 1
+    records(a_verdict("last.example"))
+    records.close()
+    assert [r["host"] for r in lines(path)] == [
+        *(f"h{number}.example" for number in range(1024)),
+        "last.example",
+    ]
+
+
+def test_that_records_are_lost_is_logged_once_until_it_is_over(
+    path: Path, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More come than the disk can take, though each line that is tried is written."""
+    records, write = RecordLog(path, window=0), RecordLog._write
+    for number in (1, 2):
+
+        def write_while_many_come(self: RecordLog, line: bytes) -> None:
+            for _ in range(1100):
+                records(a_verdict())
+            write(self, line)
+
+        monkeypatch.setattr(RecordLog, "_write", write_while_many_come)
+        for _ in range(3):
+            records(a_verdict())
+        assert len(errors(log)) == number
+        assert "lost" in errors(log)[-1]
+        monkeypatch.setattr(RecordLog, "_write", write)
+        records.close()
+
+
 STORM = """
 import random, signal, sys, threading
 from pinsock import Outcome, RecordLog, Verdict
@@ -839,7 +1002,7 @@ reading, writing = os.pipe()
 os.write = fork_and_write
 log(verdict("b.example"))
 log(verdict("c.example"))
-assert not log._broken
+assert not log._troubles
 os.write(writing, b"x")
 os.waitpid(child, 0)
 """
@@ -973,6 +1136,19 @@ def test_a_handler_of_the_log_that_raises_changes_no_verdict(cast: Cast) -> None
 # --- clients that try again -----------------------------------------------------------------------
 
 
+def test_a_peer_that_shows_another_key_each_time_has_a_report_for_each(
+    path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    """Each of them is news, and may be needed; only what is the same is folded."""
+    with RecordLog(path) as records:
+        for number in range(11):
+            verdict = a_verdict(chain_pins=(a_pin(number + 1),))
+            records(verdict)
+            log_verdict(verdict)
+    assert [record["repeats"] for record in lines(path)] == [0] * 11
+    assert len(log.records) == 11
+
+
 def insistent_urllib3(ours: PinnedContext, address: tuple[str, int]) -> None:
     import urllib3
 
@@ -993,12 +1169,8 @@ def insistent_redis(ours: PinnedContext, address: tuple[str, int]) -> None:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    class PinnedConnection(redis.SSLConnection):
-        def _wrap_socket_with_ssl(self, sock: Any) -> Any:
-            return ours.wrap_socket(sock, server_hostname=HOST)
-
     pool = redis.ConnectionPool(
-        connection_class=PinnedConnection,
+        connection_class=redis_connections(ours),
         host=address[0],
         port=address[1],
         retry=Retry(NoBackoff(), 10),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from check.patience import patient
@@ -567,3 +567,19 @@ def test_a_file_is_read_from_any_kind_of_path(tmp_path: Path) -> None:
     for kind in (path, str(path), str(path).encode()):
         assert PinPolicy.from_file(kind) == policy  # type: ignore[arg-type]  # bytes, as open() has
         assert PolicyFile(kind).policy == policy  # type: ignore[arg-type]
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    """Some editors write one, and it says nothing."""
+    policy = PinPolicy({"a.example": a_set()})
+    assert PinPolicy.from_toml("\ufeff" + policy.to_toml()) == policy
+    path = tmp_path / "policy.toml"
+    path.write_text(policy.to_toml(), encoding="utf-8-sig")
+    assert PinPolicy.from_file(path) == policy
+
+
+@pytest.mark.parametrize("other", [b"unlisted = 1", None, 3], ids=repr)
+def test_only_a_text_is_read_as_one(other: Any) -> None:
+    """And who has a file is told what reads it."""
+    with pytest.raises(TypeError, match=rf"a str, not {type(other).__name__}.*from_file"):
+        PinPolicy.from_toml(other)

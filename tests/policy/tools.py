@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from support.contexts import only
-from support.impostor import SECRET, Report
+from support.impostor import HOST, SECRET, Report
 
 from pinsock import Pin, PinnedContext, PinSet
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pinsock import PinPolicy, PolicyFile, Verdict
     from pinsock._throwaway import Authority, Credential
 
-__all__ = ["Cast", "Clock", "a_pin", "a_set", "pinned", "say_secret"]
+__all__ = ["Cast", "Clock", "a_pin", "a_set", "pinned", "redis_connections", "say_secret"]
 
 
 class Clock:
@@ -85,3 +85,14 @@ def say_secret(wire: Wire) -> tuple[Exception | None, Report]:
     except (OSError, ValueError) as raised:
         error = raised
     return error, wire.finish()
+
+
+def redis_connections(ours: PinnedContext) -> type:
+    """The class that a pool of redis-py makes connections of, since it takes no context."""
+    import redis
+
+    class PinnedConnection(redis.SSLConnection):
+        def _wrap_socket_with_ssl(self, sock: Any) -> Any:
+            return ours.wrap_socket(sock, server_hostname=HOST)
+
+    return PinnedConnection

@@ -1,7 +1,7 @@
 """With which users of pinsock prove that their own program refuses a man in the middle.
 
 ``pip install pinsock[testing]``.  Servers and interceptors are real ones, on loopback; see
-:func:`run_attacks` for the attacks, and the fixtures in :mod:`pinsock.pytest_plugin`.
+:func:`run_attacks` for the attacks, and the fixtures in :mod:`pytest_pinsock`.
 """
 
 from __future__ import annotations

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Cutting", "Injecting", "Renegotiating"]
 
-#: Seconds in which a client that was not deceived says nothing more, as it waits for an answer.
-_SILENCE = 2.0
-
 
 class Renegotiating(Peer):
     """The right server until the handshake is over, and then, in TLS 1.2, another."""
@@ -32,6 +29,8 @@ class Renegotiating(Peer):
             raise NotApplicableError("it takes pyOpenSSL: pip install 'pinsock[testing]'") from None
         self._ssl = SSL
         self._stage = stage
+        self.asked = False
+        """Whether the client was asked to, and stayed to answer."""
         self.renegotiated = False
         self.leaked: list[bytes] = []
         super().__init__(None, stage.timeout)
@@ -63,14 +62,18 @@ class Renegotiating(Peer):
         rogue = self._stage.rogue
         tls.use_certificate(rogue.certificate)
         tls.use_privatekey(rogue.key)
-        tls.renegotiate()
-        stream.do(tls.do_handshake)
-        while tls.renegotiate_pending():
-            stream.carry()
-            # What reads is what goes on with the handshake; nothing may be taken out.
-            with contextlib.suppress(self._ssl.WantReadError):
-                tls.recv(1, socket.MSG_PEEK)
-            stream.flush()
+        self.asked = bool(tls.renegotiate())
+        try:
+            stream.do(tls.do_handshake)
+            while tls.renegotiate_pending():
+                stream.carry()
+                # What reads is what goes on with the handshake; nothing may be taken out.
+                with contextlib.suppress(self._ssl.WantReadError):
+                    tls.recv(1, socket.MSG_PEEK)
+                stream.flush()
+        except (EOFError, ConnectionError):
+            self.asked = False
+            raise
         self.renegotiated = True
         stream.application = self.leaked
 
@@ -129,7 +132,8 @@ class _PyOpenSsl:
 class Injecting(PinnedServer):
     """The right server, and somebody before it who adds an answer to what it says in the clear.
 
-    The server itself stays silent.  Who has taken the answer for the server's goes on.
+    The server itself says nothing more, and ends.  Who has taken the answer for the server's goes
+    on.
     """
 
     def __init__(self, stage: Stage) -> None:
@@ -148,15 +152,17 @@ class Injecting(PinnedServer):
         offer(self._stage.starttls, client, seen, inject=True)
         tls = self._tls(client, seen)
         protocol(self._stage.starttls).request(tls)
-        client.timeout = min(_SILENCE, client.timeout)
-        with contextlib.suppress(TimeoutError):
-            while data := tls.recv():
-                self.leaked.append(data)
-        tls.end()
+        # In TCP alone: to say it in TLS may take in what the client says meanwhile.
+        client.end()
+        while data := tls.recv():
+            self.leaked.append(data)
 
 
 class Cutting(Interceptor):
-    """Cuts its first connection: after so many of its messages, or within the next one."""
+    """Cuts one connection: after so many of its messages, or within the next one.
+
+    It is the first with so many, as a client may try first whether the port is open.
+    """
 
     def __init__(
         self,
@@ -180,7 +186,7 @@ class Cutting(Interceptor):
         )
 
     def _tls(self, client: Stream, seen: Seen) -> Tls:
-        if seen is not self.connections[0]:
+        if self.has_cut:
             return super()._tls(client, seen)
         cut = _Cut(client, self._messages, self._how, self._note, seen)
         return super()._tls(cut, seen)

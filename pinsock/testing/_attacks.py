@@ -18,7 +18,6 @@ from pinsock._throwaway import Credential, ec_key
 from pinsock.testing._answers import answer
 from pinsock.testing._attackers import Cutting, Injecting, Renegotiating
 from pinsock.testing._peers import LOOPBACK, Interceptor, PinnedServer
-from pinsock.testing._report import Result
 from pinsock.testing._stage import (
     OTHER_HOST,
     VERSIONS,
@@ -32,6 +31,8 @@ from pinsock.testing._stage import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pinsock.testing._report import Result
 
 __all__ = ["ATTACKS", "LIST", "Attack"]
 
@@ -94,6 +95,8 @@ def _renegotiation(stage: Stage, attack: str, _version: str) -> Result:
     with Renegotiating(stage) as server:
         raised = stage.call(server)
         server.settle()
+        if not server.asked and raised is None:
+            raise NotApplicableError("the client had ended before it could be asked to")
         # A client that does not renegotiate, and goes on with the right server, has refused it.
         if raised is None and not server.renegotiated:
             raised = ConnectionError("it went on without")
@@ -229,7 +232,7 @@ def _starttls_injection(stage: Stage, attack: str, _version: str) -> Result:
 
 
 def _broken(how: Literal["end", "reset"], stage: Stage, attack: str, version: str) -> Result:
-    """An interceptor that cuts the client's first connection at each message, one after another.
+    """An interceptor that cuts a connection of the client's at each message, one after another.
 
     Later connections of the same call are served: a client that tries again with less care, or goes
     on in the clear, is found out.
@@ -241,12 +244,13 @@ def _broken(how: Literal["end", "reset"], stage: Stage, attack: str, version: st
                 raised = stage.call(interceptor)
                 interceptor.settle()
                 if not interceptor.has_cut:
+                    uncut = judge(attack, raised, interceptor.connections)
                     break
                 results.append(judge(attack, raised, interceptor.connections))
                 if interceptor.after_handshake:
                     break
-    if not results:
-        return Result(attack, "no connection")
+    if not results:  # TLS was never begun
+        return uncut if uncut.outcome == "not refused" else replace(uncut, outcome="no connection")
     # Of several, the one that tells most.
     worst = min(results, key=lambda result: (result.ok, result.outcome != "not refused"))
     return replace(

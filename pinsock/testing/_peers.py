@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from pinsock._pins import PinSet
 from pinsock.testing._answers import answer, smtp
 from pinsock.testing._starttls import offer, protocol, relay
-from pinsock.testing._wire import Plain, Seen, Stream, Tls, drain, line, pump
+from pinsock.testing._wire import Kept, Plain, Seen, Stream, Tls, drain, line, pump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -47,7 +47,8 @@ class Counters(NamedTuple):
     client_certificates: int
     """Connections on which a client's certificate was seen."""
     not_tls_bytes: int
-    """Bytes that came where TLS was due and are no TLS."""
+    """Bytes that came in the clear: where TLS was due, or before it more than it takes to ask for
+    it (``STARTTLS`` and what belongs to it, ``CONNECT``)."""
 
 
 def count(connections: Iterable[Seen]) -> Counters:
@@ -172,9 +173,15 @@ class Peer:
 
     def _serve(self, client: Plain, seen: Seen) -> None:
         try:
-            self._attend(client, seen)
-        except (OSError, EOFError, ValueError) as error:
-            seen.error = error
+            try:
+                self._attend(client, seen)
+            except (OSError, EOFError, ValueError) as error:
+                seen.error = error
+            client.end()
+            # However TLS ended, the client may go on in the clear.
+            with contextlib.suppress(OSError):
+                while data := client.recv():
+                    seen.take(data)
         finally:
             client.close()
 
@@ -336,11 +343,24 @@ class Interceptor(Peer):
         return _server_context(credential, *self._settings, tickets=True)
 
     def _attend(self, client: Plain, seen: Seen) -> None:
-        inner: Stream = client
-        if self._proxy_context:
-            # What is said to the proxy itself is no leak: it is noted as the preamble.
-            inner = outer = Tls(client, self._proxy_context)
+        if not self._proxy_context:
+            self._go_between(client, seen)
+            return
+        # What is said to the proxy itself is no leak: it is noted as the preamble.
+        around = Seen()
+        outer = Tls(client, self._proxy_context, seen=around)
+        kept = Kept(outer)
+        try:
             outer.shake()
+            self._go_between(kept, seen)
+        finally:
+            client.end()
+            drain(outer)
+            seen.take(around.application[len(kept.data) :])
+            seen.begin_again()
+            seen.hear(around.not_tls, needed=False)
+
+    def _go_between(self, inner: Stream, seen: Seen) -> None:
         upstream = self.upstream
         if self._proxy:
             asked = self._connected(inner, seen)
@@ -357,10 +377,14 @@ class Interceptor(Peer):
 
     def _connected(self, client: Stream, seen: Seen) -> Address:
         """Read a CONNECT request (RFC 9110, section 9.3.6) and agree to it."""
-        request = line(client)
-        seen.preamble += request
-        while (header := line(client)).strip():
-            seen.preamble += header
+        kept = Kept(client)
+        try:
+            request = line(kept)
+            while line(kept).strip():
+                pass
+        finally:
+            needed = b"CONNECT ".startswith(kept.data[: len(b"CONNECT ")])
+            seen.hear(kept.data, needed=needed)
         method, target, _ = request.decode("latin-1").split(" ", 2)
         host, _, port = target.rpartition(":")
         if method != "CONNECT" or not port.isdigit():

@@ -23,7 +23,8 @@ class Result:
     outcome: Outcome
     """``"accepted"``, ``"not accepted"``: whether the right server was reached.
 
-    ``"refused"``: the client raised, and had sent nothing.  ``"not refused"``: it returned, or had
+    ``"refused"``: the client raised, and had sent nothing, neither in TLS nor in the clear.
+    ``"not refused"``: it returned, or had
     sent something.  ``"no connection"``: it raised before it had connected, which proves nothing.
     ``"not applicable"``: this client cannot be put through it, and ``note`` says why."""
     connections: int = 0
@@ -31,7 +32,8 @@ class Result:
     leaked: bytes = b""
     """Application data that somebody got who must not have it."""
     in_the_clear: bytes = b""
-    """What the client sent where TLS was due and is no TLS."""
+    """What the client sent where TLS was due and is no TLS, and what it said before that but for
+    what it takes to ask for TLS."""
     client_certificate: bool = False
     """Whether somebody saw the client's certificate who must not see it."""
     note: str = ""
@@ -47,6 +49,11 @@ class Result:
         if self.outcome == "not applicable":
             return True
         return self.outcome in {"accepted", "refused"} and not self.client_certificate
+
+    @property
+    def gave_away(self) -> bool:
+        """Whether the client was deceived, or said or showed what it must not."""
+        return self.outcome == "not refused" or self.client_certificate or bool(self.in_the_clear)
 
     @property
     def failure(self) -> str:

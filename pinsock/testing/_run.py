@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["assert_refuses_interception", "run_attacks"]
 
+#: OpenSSL's reasons where a server and a client have no version of TLS in common.
+_OF_VERSIONS = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"})
+
 
 def run_attacks(
     client: Client,
@@ -45,8 +48,9 @@ def run_attacks(
 
     :param client: called with a :class:`Target`, again and again: it connects there with the pins
         and the authorities that the target names, sends something, waits for an answer, and returns
-        if all went well and raises if not.  It may be a coroutine function.  It runs in a thread of
-        its own, and first it has to get to the right server, or nothing else is tried.
+        if all went well and raises if not.  By then it must have ended what it started: what a
+        thread or a task of its own does afterwards is not seen.  It may be a coroutine function.
+        It runs in a thread of its own, and first and last it has to get to the right server.
     :param starttls: the protocol in which the client asks for TLS.
     :param serve: what the right server says over TLS, if it is neither HTTP/1.1 nor an echo nor
         (with ``starttls="smtp"``) mail that the client wants.
@@ -71,10 +75,13 @@ def run_attacks(
             context=context,
             timeout=timeout,
         )
-        results = list(_right_servers(stage))
+        results = _right_servers(stage)
         if stage.versions:
-            results = [_forgive(result, stage) for result in results]
             results += [result for attack in LIST for result in _play(attack, stage, skip)]
+            # Who has broken meanwhile has refused nothing.
+            with stage.server() as server:
+                raised = stage.call(server)
+                results.append(_accepted("the right server, at the end", raised, server))
     return AttackReport(tuple(results))
 
 
@@ -87,53 +94,72 @@ def assert_refuses_interception(client: Client, **settings: Any) -> AttackReport
     report = run_attacks(client, **settings)
     if report.ok:
         return report
-    if any(result.outcome == "accepted" for result in report.results):
+    if any(result.gave_away for result in report.failures):
         what = "this client can be intercepted:"
+    elif any(result.outcome == "accepted" for result in report.results):
+        what = "this client did not come out as it must:"
     else:
         what = "this client did not reach the right server, so that no attack was tried:"
     failures = "\n".join(f"  {result.failure}" for result in report.failures)
     raise AssertionError(f"{what}\n{failures}\n\n{report}")
 
 
-def _right_servers(stage: Stage) -> Iterator[Result]:
+def _right_servers(stage: Stage) -> list[Result]:
+    results: list[Result] = []
+    not_spoken: list[Result] = []
     for name, version in VERSIONS.items():
         with stage.server(version=version) as server:
             raised = stage.call(server)
             result = _accepted(f"the right server, {name}", raised, server)
-        if result.outcome == "accepted":
+        if raised is None and server.counters.handshakes:
             stage.versions.append(name)
-            stage.speaks_http |= b" HTTP/1." in server.connections[0].application
-        yield result
+            stage.speaks_http |= any(b" HTTP/1." in seen.application for seen in server.connections)
+        elif _is_refused_for_its_version(server):
+            not_spoken.append(result)
+        results.append(result)
     if not stage.versions:
-        return
+        return results
+    # A client need not speak both versions of TLS.
+    results = [
+        replace(result, outcome="not applicable", note=f"not spoken: {result.note}")
+        if result in not_spoken
+        else result
+        for result in results
+    ]
     for what, credential in (
         ("after a renewal", stage.authority.renew(stage.good)),
         ("with its backup key", stage.backup),
     ):
         with stage.server(credential=credential) as server:
-            yield _accepted(f"the right server {what}", stage.call(server), server)
+            raised = stage.call(server)
+            results.append(_accepted(f"the right server {what}", raised, server))
+    return results
 
 
 def _accepted(attack: str, raised: BaseException | None, server: PinnedServer) -> Result:
     counters = server.settle()
-    if raised is None and not counters.handshakes:
+    in_the_clear = b"".join(seen.not_tls for seen in server.connections)
+    if raised is not None:
+        note = words(raised)
+    elif not counters.handshakes:
         note = "the client returned, and had not connected"
     else:
-        note = "" if raised is None else words(raised)
+        note = "it says in the clear what only TLS may carry" if in_the_clear else ""
     return Result(
         attack,
         "not accepted" if note else "accepted",
         connections=counters.connections,
+        in_the_clear=in_the_clear,
         note=note,
     )
 
 
-def _forgive(result: Result, stage: Stage) -> Result:
-    """A client need not speak both versions of TLS."""
-    version = result.attack.rpartition(", ")[2]
-    if result.outcome == "accepted" or version not in VERSIONS or version in stage.versions:
-        return result
-    return replace(result, outcome="not applicable", note=f"not spoken: {result.note}")
+def _is_refused_for_its_version(server: PinnedServer) -> bool:
+    """Whether nothing but the version of TLS stood between the client and this server."""
+    reasons = {getattr(seen.error, "reason", None) for seen in server.connections}
+    counters = server.counters
+    given = counters.handshakes or counters.not_tls_bytes
+    return not given and not _OF_VERSIONS.isdisjoint(reasons)
 
 
 def _play(attack: Attack, stage: Stage, skip: Collection[str]) -> Iterator[Result]:

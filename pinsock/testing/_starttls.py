@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from pinsock.testing._wire import exactly, line
+from pinsock.testing._wire import Kept, exactly, line
 
 if TYPE_CHECKING:
     from pinsock.testing._wire import Seen, Stream
@@ -36,6 +36,8 @@ class _Lines:
     """That list."""
     well: bytes = b""
     """The answer to anything else."""
+    clear: tuple[bytes, ...] = ()
+    """What may be said before TLS; with a space at its end: and whatever follows it."""
 
     def request(self, stream: Stream) -> bytes:
         return line(stream)
@@ -58,6 +60,14 @@ class _Lines:
     def agrees(self, reply: bytes) -> bool:
         return reply.startswith(self.agree)
 
+    def is_needed(self, said: bytes) -> bool:
+        """Whether this request, or the beginning of one, may be said in the clear."""
+        words = said.strip().upper()
+        return any(
+            one.startswith(words) or (one.endswith(b" ") and words.startswith(one))
+            for one in (self.ask, *self.clear)
+        )
+
     def answer(self, request: bytes) -> bytes:
         if self.asks(request):
             return self.agree + b" go ahead\r\n"
@@ -72,9 +82,12 @@ class _Lines:
 class _Imap(_Lines):
     """RFC 3501, section 6.2.1: each command has a tag, and the answer ends with its line."""
 
+    #: A tag may be any word.  Those of clients are short, and a longer one is no tag but a secret.
+    _LONGEST_TAG = 16
+
     def reply(self, stream: Stream, request: bytes) -> bytes:
         answer = line(stream)
-        if request:
+        if request.strip():
             tag = request.split()[0] + b" "
             while not answer.rpartition(b"\n")[0].rpartition(b"\n")[2].startswith(tag):
                 answer += line(stream)
@@ -82,6 +95,12 @@ class _Imap(_Lines):
 
     def asks(self, request: bytes) -> bool:
         return request.upper().split()[1:] == [self.ask]
+
+    def is_needed(self, said: bytes) -> bool:
+        tag, space, rest = said.partition(b" ")
+        if not space and said.endswith((b"\r", b"\n")):
+            return not said.strip()
+        return len(tag) <= self._LONGEST_TAG and super().is_needed(rest)
 
     def agrees(self, reply: bytes) -> bool:
         return reply.splitlines()[-1].upper().split()[1:2] == [self.agree]
@@ -104,6 +123,8 @@ class _Postgres:
     """PostgreSQL 15, section 55.2.10: SSLRequest, and one byte as the answer."""
 
     greeting = b""
+    _SSL = bytes.fromhex("00000008 04d2162f")
+    _GSSENC = bytes.fromhex("00000008 04d21630")
 
     def request(self, stream: Stream) -> bytes:
         size = exactly(stream, 4)
@@ -113,7 +134,10 @@ class _Postgres:
         return exactly(stream, 1) if request else b""
 
     def asks(self, request: bytes) -> bool:
-        return request == bytes.fromhex("00000008 04d2162f")
+        return request == self._SSL
+
+    def is_needed(self, said: bytes) -> bool:
+        return self._SSL.startswith(said) or self._GSSENC.startswith(said)
 
     def agrees(self, reply: bytes) -> bool:
         return reply == b"S"
@@ -147,6 +171,18 @@ class _Mysql:
     def asks(self, request: bytes) -> bool:
         return len(request) == 36 and bool(int.from_bytes(request[4:8], "little") & self._SSL)
 
+    def is_needed(self, said: bytes) -> bool:
+        """36 bytes: capabilities, the largest packet, a character set, and 19 bytes of nothing.
+
+        The last four are MariaDB's further capabilities.
+        """
+        return (
+            b"\x20\0\0\x01".startswith(said[:4])
+            and len(said) <= 36
+            and not any(said[13:32])
+            and (len(said) < 36 or self.asks(said))
+        )
+
     def agrees(self, reply: bytes) -> bool:
         return not reply
 
@@ -166,6 +202,13 @@ class _Ldap:
 
     greeting = b""
     _NAME = b"1.3.6.1.4.1.1466.20037"
+    _LENGTH = rb"(?:[\x00-\x7f]|\x81.|\x82..|\x84....)"
+    #: StartTLS, or an UnbindRequest, [APPLICATION 2]: the end.
+    _CLEAR = re.compile(
+        rb"\x30" + _LENGTH + rb"\x02[\x01-\x04].{1,4}?"
+        rb"(?:\x42\x00|\x77" + _LENGTH + rb"\x80\x16" + re.escape(_NAME) + rb")",
+        re.DOTALL,
+    )
 
     def request(self, stream: Stream) -> bytes:
         head = exactly(stream, 2)
@@ -180,6 +223,11 @@ class _Ldap:
 
     def asks(self, request: bytes) -> bool:
         return self._NAME in request
+
+    def is_needed(self, said: bytes) -> bool:
+        whole = bytes.fromhex("301d 020101 7718 8016") + self._NAME
+        # The beginning of a request is one that goes on as this does.
+        return any(map(self._CLEAR.fullmatch, (said, said + whole[len(said) :])))
 
     def agrees(self, reply: bytes) -> bool:
         # The first result code of an ExtendedResponse, [APPLICATION 24]: success.
@@ -221,10 +269,22 @@ _TABLE: dict[str, _Protocol] = {
         b"EHLO",
         b"250-server\r\n250 STARTTLS\r\n",
         b"250 well\r\n",
+        (b"EHLO ", b"HELO ", b"NOOP", b"RSET", b"QUIT"),
     ),
-    "imap": _Imap(b"* OK ready\r\n", b"STARTTLS", b"OK"),
+    "imap": _Imap(
+        b"* OK ready\r\n",
+        b"STARTTLS",
+        b"OK",
+        clear=(b"CAPABILITY", b"ID ", b"NOOP", b"LOGOUT"),
+    ),
     "pop3": _Lines(
-        b"+OK ready\r\n", b"STLS", b"+OK", b"CAPA", b"+OK\r\nSTLS\r\n.\r\n", b"+OK well\r\n"
+        b"+OK ready\r\n",
+        b"STLS",
+        b"+OK",
+        b"CAPA",
+        b"+OK\r\nSTLS\r\n.\r\n",
+        b"+OK well\r\n",
+        (b"CAPA", b"QUIT"),
     ),
     "ftp": _Lines(
         b"220 ready\r\n",
@@ -233,6 +293,7 @@ _TABLE: dict[str, _Protocol] = {
         b"FEAT",
         b"211-Features\r\n AUTH TLS\r\n211 End\r\n",
         b"230 well\r\n",
+        (b"FEAT", b"AUTH SSL", b"QUIT"),
     ),
     "postgres": _Postgres(),
     "mysql": _Mysql(),
@@ -249,6 +310,15 @@ def protocol(name: StartTls) -> _Protocol:
         ) from None
 
 
+def _heard(speaks: _Protocol, client: Stream, seen: Seen) -> bytes:
+    """A client's next request, noted; so is the beginning of one that never ends."""
+    kept = Kept(client)
+    try:
+        return speaks.request(kept)
+    finally:
+        seen.hear(kept.data, needed=speaks.is_needed(kept.data))
+
+
 def offer(name: StartTls, client: Stream, seen: Seen, *, inject: bool = False) -> None:
     """A server's half, until TLS is due.
 
@@ -257,8 +327,7 @@ def offer(name: StartTls, client: Stream, seen: Seen, *, inject: bool = False) -
     speaks = protocol(name)
     client.sendall(speaks.greeting)
     while True:
-        request = speaks.request(client)
-        seen.preamble += request
+        request = _heard(speaks, client, seen)
         asks = speaks.asks(request)
         answer = speaks.answer(request)
         client.sendall(answer + (speaks.inject(request) if asks and inject else b""))
@@ -271,8 +340,7 @@ def relay(name: StartTls, client: Stream, server: Stream, seen: Seen) -> None:
     speaks = protocol(name)
     client.sendall(speaks.reply(server, b""))
     while True:
-        request = speaks.request(client)
-        seen.preamble += request
+        request = _heard(speaks, client, seen)
         server.sendall(request)
         reply = speaks.reply(server, request)
         client.sendall(reply)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Plain", "Seen", "Stream", "Tls", "drain", "exactly", "line", "pump", "reset"]
+__all__ = ["Kept", "Plain", "Seen", "Stream", "Tls", "drain", "exactly", "line", "pump", "reset"]
 
 T = TypeVar("T")
 
@@ -42,11 +42,12 @@ class Seen:
     """What a server or an interceptor saw of one client's connection."""
 
     preamble: bytes = b""
-    """What was said in the clear before TLS was due: CONNECT, STARTTLS."""
+    """What was said in the clear before TLS was due, to come to it: CONNECT, STARTTLS."""
     application: bytes = b""
     """What the client sent in TLS, decrypted."""
     not_tls: bytes = b""
-    """What came where TLS was due and is no TLS, from its first byte on."""
+    """What came where TLS was due and is no TLS, from its first byte on; before that, what was said
+    in the clear and is not needed to come to TLS."""
     shaken: bool = False
     """Whether the handshake ended well on the server's side."""
     resumed: bool = False
@@ -56,22 +57,38 @@ class Seen:
     """What ended the connection on the server's side, other than its end."""
 
     _rest: bytes = b""
+    _is_tls: bool = True
+
+    def hear(self, data: bytes, *, needed: bool) -> None:
+        """Note what was said in the clear before TLS is due.
+
+        :param needed: whether it takes this to come to TLS.
+        """
+        if needed:
+            self.preamble += data
+        else:
+            self.not_tls += data
 
     def take(self, data: bytes) -> None:
         """Sort what came over the wire where TLS is due."""
-        if self.not_tls:
+        if not self._is_tls:
             self.not_tls += data
             return
         rest = self._rest + data
         while rest:
             if not _may_be_record(rest):
-                self.not_tls, rest = rest, b""
+                self._is_tls = False
+                self.not_tls, rest = self.not_tls + rest, b""
                 break
             size = 5 + int.from_bytes(rest[3:5], "big")
             if len(rest) < 5 or len(rest) < size:
                 break
             rest = rest[size:]
         self._rest = rest
+
+    def begin_again(self) -> None:
+        """What comes next is not within what came before: another layer of TLS has ended."""
+        self._rest = b""
 
 
 def _may_be_record(data: bytes) -> bool:
@@ -102,6 +119,8 @@ class Plain:
         self._selector.register(self._awake, selectors.EVENT_READ)
 
     def recv(self, size: int = 65536, /) -> bytes:
+        if self.sock.fileno() < 0:
+            return b""  # reset() has closed it
         ready = {key.fileobj for key, _ in self._selector.select(self.timeout)}
         if self.sock in ready:
             return self.sock.recv(size)
@@ -224,6 +243,28 @@ class Tls:
                 self._seen.take(data)
 
 
+class Kept:
+    """A stream, and what has been read from it.
+
+    What reads whole messages raises at one that is cut short; its beginning is here.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.data = b""
+
+    def recv(self, size: int = 65536, /) -> bytes:
+        data = self._stream.recv(size)
+        self.data += data
+        return data
+
+    def sendall(self, data: bytes, /) -> None:
+        self._stream.sendall(data)
+
+    def end(self) -> None:
+        self._stream.end()
+
+
 def drain(stream: Stream) -> None:
     """Read to the end, for whoever keeps count."""
     with contextlib.suppress(OSError):
@@ -249,7 +290,7 @@ def exactly(stream: Stream, size: int) -> bytes:
     """The next so many bytes; no more is taken from the stream."""
     data = b""
     while len(data) < size:
-        more = stream.recv(size - len(data))
+        more = stream.recv(min(size - len(data), 65536))
         if not more:
             raise EOFError(f"the connection ended after {data!r}")
         data += more

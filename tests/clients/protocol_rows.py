@@ -103,8 +103,11 @@ ROWS: tuple[Row, ...] = (
         distribution="redis",
         quiet={"retries": 0},
         stops="retries=0",
-        note="It takes no context, so a class makes the connection.  `redis.Redis(host)` by itself "
-        "tries eleven times, like this recipe; a pool without `retry` tries once.",
+        cannot="cannot, but by overriding a private method",
+        note="It takes no context, so a class makes the connection, in a method that redis-py's "
+        "own classes override too, but which its documentation does not name.  "
+        "`redis.Redis(host)` by itself tries eleven times, like this recipe; a pool without "
+        "`retry` tries once.",
     ),
     Row(
         "asyncpg_connect",
@@ -160,6 +163,7 @@ ROWS: tuple[Row, ...] = (
         endless=True,
         swallows=True,
         stub=True,
+        cannot="cannot, but by a private attribute",
         note="It takes no context and has no supported way in: the attribute is a private one, and "
         "where it goes an `AttributeError` comes.  The server is looked for every half second "
         "until `serverSelectionTimeoutMS` is over; then the text of the mismatch is in the "

@@ -81,7 +81,7 @@ def _line(row: Row, result: Result) -> tuple[str, ...]:
     if row.quiet:
         connections += f"; {result['quiet']['connections']} with `{row.stops}`"
     return (
-        row.title,
+        f"{row.title}: {row.cannot}" if row.cannot else row.title,
         f"{result['server']}{', ours' if row.stub else ''}",
         str(wrong["application_bytes"]),
         connections,

@@ -65,6 +65,8 @@ class Row:
     """The library keeps the exception to itself: the callback and the log have to tell."""
     stub: bool = False
     """The server is a stub of ours, which speaks as much of the protocol as the recipe needs."""
+    cannot: str = ""
+    """How the README says that it takes no context, and what its recipe does in spite of that."""
     attempts: int = 1
     """Of what must work.  More than one only for a client that now and then fails by itself."""
     note: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,17 @@ def test_a_recipe_is_short_and_whole(script: str) -> None:
     compile(code, script, "exec")
     assert "clients" not in code
     assert len(lines_of(code)) <= 8
+
+
+def test_a_row_says_that_its_client_cannot_where_the_recipe_uses_what_is_private() -> None:
+    """What is not supported is not shown as if it were."""
+    stored = results.read()
+    for row in ROWS:
+        private = re.search(r"\._\w|def _", readme.recipe(row.script or row.name)) is not None
+        assert row.cannot.startswith("cannot") == private, row.name
+        assert bool(row.cannot) == private, row.name
+    (line,) = [cells for cells in readme.table(stored) if cells[0].startswith("pymongo")]
+    assert line[0] == "pymongo: cannot, but by a private attribute"
 
 
 def test_what_is_missing_is_left_out_and_in_ci_it_is_a_failure(

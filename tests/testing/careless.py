@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import smtplib
 import socket
 import ssl
 import time
@@ -230,6 +231,68 @@ def goes_on_in_the_clear(target: Target) -> None:
         with connect(target) as sock:
             sock.sendall(SECRET.encode("ascii"))
         raise
+
+
+def asks_the_proxy_itself(target: Target) -> None:
+    """Where the way through a proxy does not work, it lets the proxy ask."""
+    try:
+        fetch(target, target.context())
+    except OSError:
+        if target.proxy is not None:
+            proxy = urlsplit(target.proxy)
+            address = proxy.hostname or "", proxy.port or 0
+            with socket.create_connection(address, WAIT) as sock:
+                request = f"GET http://{target.host}/ HTTP/1.1\r\nCookie: {SECRET}\r\n\r\n"
+                sock.sendall(request.encode("ascii"))
+                sock.recv(100)
+        raise
+
+
+def ends_tls_at_a_wrong_key(target: Target) -> None:
+    """It ends TLS, not the connection, and goes on with what is left of it."""
+    with (
+        connect(target) as sock,
+        plain_context(target).wrap_socket(sock, server_hostname=target.host) as tls,
+    ):
+        try:
+            checked(target)(tls)
+        except CarelessError:
+            tls.unwrap().sendall(SECRET.encode("ascii"))
+            raise
+        talk(tls)
+
+
+def looks_at_the_version_last(target: Target) -> None:
+    """It wants TLS 1.3, pins there, and finds out about TLS 1.2 when it has asked."""
+    with (
+        connect(target) as sock,
+        plain_context(target).wrap_socket(sock, server_hostname=target.host) as tls,
+    ):
+        if tls.version() == "TLSv1.3":
+            checked(target)(tls)
+        talk(tls)
+        if tls.version() != "TLSv1.3":
+            raise CarelessError("an old server")
+
+
+def mails_in_the_clear(target: Target) -> None:
+    """It takes any error of TLS for a server that has none, and logs in without."""
+    try:
+        with smtplib.SMTP(*target.address, timeout=WAIT) as smtp:
+            smtp.starttls(context=target.context())
+            smtp.sendmail("a@client.example", "b@server.example", SECRET)
+    except OSError:
+        with smtplib.SMTP(*target.address, timeout=WAIT) as smtp:
+            smtp.docmd("AUTH", f"PLAIN {SECRET}")
+        raise
+
+
+def logs_in_before_tls(target: Target) -> None:
+    with smtplib.SMTP(*target.address, timeout=WAIT) as smtp:
+        smtp.ehlo()
+        smtp.docmd("AUTH", f"PLAIN {SECRET}")
+        smtp.starttls(context=target.context())
+        smtp.sendmail("a@client.example", "b@server.example", SECRET)
 
 
 def send_mail(target: Target, *, keep_buffer: bool = False) -> None:

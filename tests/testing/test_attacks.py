@@ -11,11 +11,12 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pinsock import PinMismatchError, PinSet, create_default_context
+from pinsock import PinMismatchError, PinnedSocket, PinSet, create_default_context
 from pinsock.testing import (
     ATTACKS,
     AttackReport,
@@ -37,6 +38,7 @@ RIGHT = [
     *(f"the right server, {version}" for version in VERSIONS),
     "the right server after a renewal",
     "the right server with its backup key",
+    "the right server, at the end",
 ]
 
 
@@ -45,7 +47,7 @@ def in_both(*names: str) -> set[str]:
 
 
 def fallen_to(report: AttackReport) -> set[str]:
-    """The attacks that succeeded, after the right server was reached in all four ways."""
+    """The attacks that succeeded; the right server was reached in all ways before and after."""
     accepted = [result.attack for result in report.results if result.outcome == "accepted"]
     assert accepted == RIGHT
     return {result.attack for result in report.failures}
@@ -72,6 +74,11 @@ RESET = "handshake reset after each message"
 
 def careful(target: Target) -> None:
     careless.fetch(target, target.context())
+
+
+def all_but(*names: str) -> list[str]:
+    """Of the attacks, for ``skip=``."""
+    return [name for name in ATTACKS if not any(one.startswith(name) for one in names)]
 
 
 def careful_context(target: Target) -> ssl.SSLContext:
@@ -264,6 +271,23 @@ MISTAKES: list[tuple[str, Callable[[Target], None], set[str], dict[str, Any]]] =
         {*in_both(CUT, RESET), RENEGOTIATED},
         {},
     ),
+    ("asks the proxy itself", careless.asks_the_proxy_itself, {PROXY}, {}),
+    (
+        "ends TLS at a wrong key",
+        careless.ends_tls_at_a_wrong_key,
+        {*in_both(ROGUE_KEY, INJECTED, RESUMED), RENEGOTIATED, PROXY},
+        {},
+    ),
+    (
+        "mails in the clear",
+        careless.mails_in_the_clear,
+        {
+            *in_both(ROGUE_KEY, INJECTED, FORGED, EXPIRED, WRONG_HOST, RESUMED, CUT, RESET),
+            RENEGOTIATED,
+            STARTTLS,
+        },
+        {"starttls": "smtp"},
+    ),
     ("sends mail", careless.send_mail, set(), {"starttls": "smtp"}),
     (
         "keeps what came before TLS",
@@ -286,6 +310,154 @@ def test_each_mistake_falls_to_its_own_attack_and_to_no_other(
     report = run_attacks(client, **settings)
     print(report)
     assert fallen_to(report) == falls_to
+
+
+def test_what_is_said_in_the_clear_before_tls_is_judged() -> None:
+    """To the proxy, and before STARTTLS: neither is TLS due there, nor may a secret be said."""
+    secret = SECRET.encode("ascii")
+    row = run_attacks(careless.asks_the_proxy_itself, skip=all_but(PROXY))[PROXY]
+    assert (row.outcome, row.leaked, row.connections) == ("not refused", b"", 2)
+    assert row.in_the_clear.startswith(b"GET http://")
+    assert secret in row.in_the_clear
+    report = run_attacks(careless.mails_in_the_clear, starttls="smtp", skip=all_but(ROGUE_KEY))
+    for version in VERSIONS:
+        row = report[f"{ROGUE_KEY}, {version}"]
+        assert (row.outcome, row.leaked) == ("not refused", b"")
+        assert row.in_the_clear == b"AUTH PLAIN %b\r\n" % secret
+
+
+def test_a_client_that_logs_in_before_tls_is_found_out_at_the_right_server() -> None:
+    """Whoever is in between has read it, and the attacks are tried all the same."""
+    report = run_attacks(
+        careless.logs_in_before_tls, starttls="smtp", skip=all_but(ROGUE_KEY, STARTTLS)
+    )
+    secret = SECRET.encode("ascii")
+    for name in RIGHT:
+        assert report[name].outcome == "not accepted"
+        assert report[name].in_the_clear == b"AUTH PLAIN %b\r\n" % secret
+    for name in (*in_both(ROGUE_KEY), STARTTLS):
+        assert report[name].outcome == "not refused"
+    with pytest.raises(AssertionError, match="this client can be intercepted:") as caught:
+        assert_refuses_interception(
+            careless.logs_in_before_tls, starttls="smtp", skip=all_but(ROGUE_KEY)
+        )
+    assert "TLS 1.3: not accepted; sent 60 bytes in the clear: b'AUTH PLAIN the s" in str(
+        caught.value
+    )
+
+
+def test_what_is_said_in_the_clear_after_tls_has_ended_is_judged() -> None:
+    """Once close_notify has come, too."""
+    report = run_attacks(careless.ends_tls_at_a_wrong_key, skip=all_but(ROGUE_KEY))
+    for version in VERSIONS:
+        row = report[f"{ROGUE_KEY}, {version}"]
+        assert (row.outcome, row.leaked) == ("not refused", b"")
+        assert row.in_the_clear == SECRET.encode("ascii")
+
+
+def knock(target: Target) -> None:
+    """Whether the port is open."""
+    careless.connect(target).close()
+
+
+@pytest.mark.parametrize(
+    ("client", "falls_to"),
+    [
+        (careful, set()),
+        (careless.tries_again_with_less_care, {*in_both(CUT, RESET), RENEGOTIATED}),
+        (careless.forgets_its_pins_at_a_redirect, {REDIRECT}),
+    ],
+)
+def test_a_client_may_knock_first(client: Callable[[Target], None], falls_to: set[str]) -> None:
+    """A connection on which nothing is said does not stand for the one that counts."""
+
+    def knocks(target: Target) -> None:
+        if target.proxy is None:
+            knock(target)
+        client(target)
+
+    report = run_attacks(knocks)
+    assert fallen_to(report) == falls_to
+    assert report[REDIRECT].outcome != "not applicable"
+    assert report[f"{CUT}, TLS 1.3"].connections >= 10
+
+
+def test_a_client_that_only_knocks_is_no_refusal() -> None:
+    """Where it breaks before TLS, the connections are counted and nothing is proved."""
+    calls: list[Target] = []
+
+    def breaks(target: Target) -> None:
+        calls.append(target)
+        if len(calls) > 4:
+            knock(target)
+            raise RuntimeError("too many failures")
+        careful(target)
+
+    report = run_attacks(breaks, skip=all_but(CUT))
+    row = report[f"{CUT}, TLS 1.3"]
+    assert (row.outcome, row.connections) == ("no connection", 1)
+
+
+def test_a_client_that_breaks_meanwhile_is_found_out() -> None:
+    """To fail for another reason looks like a refusal, but not at the right server."""
+    calls: list[Target] = []
+
+    def breaks(target: Target) -> None:
+        calls.append(target)
+        if len(calls) > 4:
+            knock(target)
+            raise ZeroDivisionError
+        careless.never_pins(target)
+
+    report = run_attacks(breaks, skip=all_but(ROGUE_KEY))
+    assert [result.attack for result in report.failures] == [RIGHT[-1]]
+    assert report[RIGHT[-1]].note == "ZeroDivisionError"
+    calls.clear()
+    with pytest.raises(AssertionError, match="this client did not come out as it must:"):
+        assert_refuses_interception(breaks, skip=all_but(ROGUE_KEY))
+
+
+def test_who_has_ended_before_a_renegotiation_has_not_refused_it() -> None:
+    """Two ways: a server with nothing to say has no occasion, and a client can be gone too soon."""
+
+    def say(target: Target) -> None:
+        with (
+            careless.connect(target) as sock,
+            careless.plain_context(target).wrap_socket(sock, server_hostname=target.host) as tls,
+        ):
+            careless.checked(target)(tls)
+            tls.sendall(SECRET.encode("ascii"))
+
+    def listen(stream: Stream) -> None:
+        while stream.recv():
+            pass
+
+    for settings in ({"serve": listen}, {}):
+        row = run_attacks(say, skip=all_but(RENEGOTIATED), **settings)[RENEGOTIATED]  # type: ignore[arg-type]
+        assert row.outcome == "not applicable"
+        assert row.note == "the client had ended before it could be asked to"
+
+
+def test_a_slow_client_that_believes_injected_bytes_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is heard out, however long it takes."""
+    sendall = PinnedSocket.sendall
+
+    def slowly(self: PinnedSocket, data: Any, flags: int = 0) -> None:
+        if bytes(data).startswith(b"MAIL") and len(calls) == len(RIGHT):
+            time.sleep(2.5)  # longer than anybody took to be silence
+        sendall(self, data, flags)
+
+    def client(target: Target) -> None:
+        calls.append(target)
+        careless.keeps_what_came_before_tls(target)
+
+    calls: list[Target] = []
+    monkeypatch.setattr(PinnedSocket, "sendall", slowly)
+    row = run_attacks(client, starttls="smtp", skip=all_but(STARTTLS))[STARTTLS]
+    assert row.outcome == "not refused"
+    assert row.leaked.startswith(b"MAIL FROM:")
 
 
 def test_a_check_in_do_handshake_falls_to_the_implicit_handshake() -> None:
@@ -405,6 +577,8 @@ def test_a_client_without_the_backup_pin_is_found_out() -> None:
 
     report = run_attacks(forgets_the_backup)
     assert [result.attack for result in report.failures] == [RIGHT[3]]
+    with pytest.raises(AssertionError, match="this client did not come out as it must:"):
+        assert_refuses_interception(forgets_the_backup, skip=ATTACKS)
 
 
 def test_a_client_of_one_version_is_put_through_that_one() -> None:
@@ -421,6 +595,24 @@ def test_a_client_of_one_version_is_put_through_that_one() -> None:
         assert report[f"{attack}, TLS 1.2"].outcome == "not applicable"
     assert report[RENEGOTIATED].outcome == "not applicable"
     assert report["the right server, TLS 1.2"].outcome == "not applicable"
+
+
+@pytest.mark.parametrize("error", [TimeoutError, careless.CarelessError])
+def test_to_fail_in_one_version_is_not_to_lack_it(error: type[Exception]) -> None:
+    """Else half of the attacks would be left out, and the rest be well."""
+
+    def fails(target: Target) -> None:
+        if error is careless.CarelessError:
+            careless.looks_at_the_version_last(target)
+        calls.append(target)
+        if len(calls) == 2:
+            raise error
+        careful(target)
+
+    calls: list[Target] = []
+    report = run_attacks(fails, skip=all_but(ROGUE_KEY))
+    assert report["the right server, TLS 1.2"].outcome == "not accepted"
+    assert not report.ok
 
 
 def test_a_client_that_hangs_is_an_error_in_bounded_time() -> None:

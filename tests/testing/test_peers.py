@@ -605,3 +605,44 @@ def test_an_intermediate_authority_comes_along(signer: Authority) -> None:
     with PinnedServer(below.issue(LOOPBACK)) as server:
         pins = pinsock.PinSet(below.pin, backup=None, scope="chain")
         assert say(server.address, pinned(signer, pins)).heard == SECRET
+
+
+# --- in the clear ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("said", [b"GET http://x/ HTTP/1.1\r\n\r\nsecret", b"secret"])
+def test_what_a_proxy_is_asked_for_itself_was_said_to_an_interceptor(
+    signer: Authority, right: Credential, rogue: Credential, said: bytes, secure: bool
+) -> None:
+    """It takes CONNECT alone, and what else it is told has no other TLS around it."""
+    with Interceptor(rogue, proxy=True, proxy_credential=right if secure else None) as proxy:
+        with socket.create_connection(proxy.address, WAIT) as sock:
+            if secure:
+                with unpinned(signer).wrap_socket(sock, server_hostname=LOOPBACK) as tls:
+                    tls.sendall(said)
+            else:
+                sock.sendall(said)
+        assert proxy.settle() == Counters(1, 0, 0, 0, len(said))
+        assert proxy.connections[0].not_tls == said
+        assert proxy.connections[0].preamble == b""
+
+
+@VERSIONS
+def test_what_comes_in_the_clear_after_tls_has_ended_is_counted(
+    signer: Authority, right: Credential, rogue: Credential, version: ssl.TLSVersion
+) -> None:
+    """By whoever is at the other end: a server, and an interceptor with or without one behind."""
+    with (
+        PinnedServer(right, version=version) as server,
+        Interceptor(rogue, server.address, version=version) as forwarding,
+        Interceptor(rogue, version=version) as alone,
+    ):
+        for peer in (server, forwarding, alone):
+            with (
+                socket.create_connection(peer.address, WAIT) as sock,
+                unpinned(signer).wrap_socket(sock, server_hostname=LOOPBACK) as tls,
+            ):
+                tls.unwrap().sendall(SECRET)
+            counters = peer.settle()
+            assert (counters.application_bytes, counters.not_tls_bytes) == (0, len(SECRET))

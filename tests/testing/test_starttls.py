@@ -177,6 +177,96 @@ def test_bytes_where_tls_is_due_are_no_tls(name: StartTls, right: Credential) ->
         assert server.settle() == Counters(1, 0, 0, 0, len(SECRET))
 
 
+#: What nobody may say before TLS: log-ins, questions, and words that look like those that one may.
+CLEAR_TEXT: list[tuple[StartTls, bytes]] = [
+    ("smtp", b"AUTH PLAIN AGEAYg==\r\n"),
+    ("smtp", b"MAIL FROM:<a@client.example>\r\n"),
+    ("smtp", b"STARTTLS secret\r\n"),
+    ("smtp", b"EHLOsecret\r\n"),
+    ("imap", b"a1 LOGIN somebody secret\r\n"),
+    ("imap", b"secret\r\n"),
+    ("imap", b"a-secret-for-which-there-is-no-command NOOP\r\n"),
+    ("pop3", b"USER somebody\r\n"),
+    ("ftp", b"USER somebody\r\n"),
+    ("ftp", b"AUTH GSSAPI\r\n"),
+    ("postgres", bytes.fromhex("0000000d 00030000 75736572 00")),
+    ("mysql", b"\x04\0\0\x01abcd"),
+    ("mysql", b"\x20\0\0\x01\0\x08\0\0\0\0\0\x01\x2dsecret" + bytes(17)),
+    ("ldap", bytes.fromhex("3010 020101 600b 020103 0400 800473 656372")),
+    (
+        "ldap",
+        LDAP_REQUEST[:1]
+        + b"\x24"
+        + LDAP_REQUEST[2:6]
+        + b"\x1f"
+        + LDAP_REQUEST[7:]
+        + b"\x81\5abcde",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "said"), CLEAR_TEXT)
+def test_what_is_said_in_the_clear_and_is_not_needed_for_tls_is_no_tls(
+    name: StartTls, said: bytes, right: Credential
+) -> None:
+    """Whole, or cut short by a client that says no more."""
+    greeting, dialogue = DIALOGUES[name]
+    for some in (said, said[:-1]):
+        with PinnedServer(right, starttls=name) as server:
+            with socket.create_connection(server.address, WAIT) as sock:
+                hear(sock, greeting)
+                for request, beginning in dialogue[:-1]:
+                    sock.sendall(request)
+                    hear(sock, beginning)
+                sock.sendall(some)
+            server.settle()
+            assert server.connections[0].not_tls == some
+            assert server.connections[0].preamble == b"".join(one for one, _ in dialogue[:-1])
+
+
+#: More than a client needs, and nothing that anybody could use.
+HARMLESS: list[tuple[StartTls, bytes]] = [
+    *(("smtp", word) for word in (b"helo me\r\n", b"NOOP\r\n", b"RSET\r\n", b"quit\r\n", b"\r\n")),
+    *(("imap", b"A01 " + word) for word in (b'ID ("name" "x")\r\n', b"NOOP\r\n", b"logout\r\n")),
+    ("imap", b"\r\n"),
+    ("pop3", b"QUIT\r\n"),
+    ("ftp", b"AUTH SSL\r\n"),
+    ("ftp", b"QUIT\r\n"),
+    ("mysql", MYSQL_REQUEST[:-4] + b"\x1d\0\0\0"),
+    ("ldap", bytes.fromhex("3005 020102 4200")),
+    ("ldap", bytes.fromhex("308400000022 02020101 778400000018 8016") + LDAP_REQUEST[9:]),
+]
+
+
+@pytest.mark.parametrize(("name", "said"), HARMLESS)
+def test_small_talk_in_the_clear_gives_nothing_away(
+    name: StartTls, said: bytes, right: Credential
+) -> None:
+    """A client may say good-bye, and MariaDB's and Microsoft's may say it in their way."""
+    with PinnedServer(right, starttls=name) as server:
+        with socket.create_connection(server.address, WAIT) as sock:
+            hear(sock, DIALOGUES[name][0])
+            sock.sendall(said)
+        server.settle()
+        assert (server.connections[0].preamble, server.connections[0].not_tls) == (said, b"")
+
+
+def test_an_empty_line_is_relayed_to_an_imap_server(right: Credential, rogue: Credential) -> None:
+    """It has no tag, and the next request is relayed as ever."""
+    with (
+        PinnedServer(right, starttls="imap") as server,
+        Interceptor(rogue, server.address, starttls="imap") as interceptor,
+    ):
+        with socket.create_connection(interceptor.address, WAIT) as sock:
+            hear(sock, b"* OK ")
+            sock.sendall(b"\r\n")
+            hear(sock, b"* OK done\r\n")
+            sock.sendall(b"a1 NOOP\r\n")
+            hear(sock, b"a1 OK ")
+        assert interceptor.settle().not_tls_bytes == 0
+        assert isinstance(interceptor.connections[0].error, EOFError)
+
+
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_who_goes_in_the_middle_of_it_is_no_error(name: StartTls, right: Credential) -> None:
     """At every byte of what a client says."""

@@ -64,6 +64,24 @@ static void test_one_bit_off(void)
     }
 }
 
+/* Differences that would cancel out if they were added up, or combined by xor. */
+static void test_the_same_bit_off_twice(void)
+{
+    uint8_t digest[PINSOCK_DIGEST_SIZE];
+    size_t first;
+    size_t second;
+
+    for (first = 0; first < SIZE; first++) {
+        for (second = first + 1; second < SIZE; second++) {
+            memcpy(digest, table, SIZE);
+            digest[first] ^= 0x10u;
+            digest[second] ^= 0x10u;
+            check(find(table, MOST_ROWS, digest) == -1, "two equal differences are no match",
+                  first);
+        }
+    }
+}
+
 static void test_a_prefix(void)
 {
     uint8_t digest[PINSOCK_DIGEST_SIZE];
@@ -97,6 +115,7 @@ int main(void)
     test_every_row();
     test_across_two_rows();
     test_one_bit_off();
+    test_the_same_bit_off_twice();
     test_a_prefix();
     test_the_same_row_twice();
     return verdict();

@@ -1,60 +1,29 @@
 /* Tests of csrc/spki.c, on input that ends where its memory ends. */
 #include "certificate.h"
 #include "check.h"
+#include "oracle.h"
 #include "spki.h"
 
-/* Where an element ends that is known to be DER and to be there. */
-static size_t end_of(const uint8_t *der, size_t at, size_t *contents)
-{
-    size_t length = der[at + 1];
-    size_t octets = length > 0x80u ? length & 0x7Fu : 0;
-    size_t i;
-
-    *contents = at + 2 + octets;
-    if (octets > 0) {
-        length = 0;
-        for (i = 0; i < octets; i++) {
-            length = length * 256 + der[at + 2 + i];
-        }
-    }
-    return *contents + length;
-}
-
-/* The promise of spki.h: one complete SEQUENCE inside tbsCertificate, in the
- * seventh place of it, or in the sixth where no version stands. */
-static int is_the_key(const uint8_t *der, pinsock_spki found)
-{
-    size_t at;
-    size_t skipped;
-    size_t tbs_end;
-    size_t contents;
-    int before;
-
-    (void)end_of(der, 0, &at);
-    tbs_end = end_of(der, at, &at);
-    before = der[at] == 0xA0u ? 6 : 5;
-    while (before-- > 0) {
-        at = end_of(der, at, &skipped);
-    }
-    return found.offset == at && der[at] == 0x30u &&
-           found.offset + found.length == end_of(der, at, &contents) &&
-           found.offset + found.length <= tbs_end;
-}
-
-/* Both functions on an exact-size copy: they agree, and what they find is the key. */
+/* Both functions on an exact-size copy: they agree, and accept what is a certificate by
+ * the book, and find its key. */
 static pinsock_spki walk(const uint8_t *der, size_t size, const char *what)
 {
     uint8_t *copy = exact_copy(der, size);
     const pinsock_spki found = pinsock_find_spki(copy, size);
     const int64_t packed = pinsock_find_spki_packed(copy, size);
     const uint64_t refusal = (uint64_t)-packed;
+    size_t offset = 0;
+    const size_t length = key_by_the_book(copy, size, &offset);
 
+    check((found.status == PINSOCK_OK) == (length > 0), "a certificate is accepted, no other is",
+          size);
     if (found.status == PINSOCK_OK) {
         check(packed >= 0 && (uint64_t)packed >> 31 == found.offset &&
                   ((uint64_t)packed & 0x7FFFFFFFu) == found.length,
               "the packed place is the place", size);
-        check(found.field == PINSOCK_SUBJECT_PUBLIC_KEY_INFO && is_the_key(copy, found), what,
-              size);
+        check(found.field == PINSOCK_SUBJECT_PUBLIC_KEY_INFO && found.offset == offset &&
+                  found.length == length,
+              what, size);
     } else {
         check(packed < 0 && (refusal & 0xFFu) == (uint64_t)found.status &&
                   ((refusal >> 8) & 0xFFu) == (uint64_t)found.field &&
@@ -152,6 +121,10 @@ static void test_rows(void)
                rows[i].length, rows[i].what);
     }
     expect(NULL, 0, PINSOCK_TRUNCATED, CERT, 0, 0, "no memory at all");
+    /* It ends at its first byte, so that the other 2 GB need not be there. */
+    der[0] = 0x04;
+    check(pinsock_find_spki(der, PINSOCK_CERTIFICATE_MAX).status == PINSOCK_UNEXPECTED_TAG,
+          "the longest input is looked at", 0);
     check(pinsock_find_spki(NULL, PINSOCK_CERTIFICATE_MAX + 1).status == PINSOCK_TOO_LARGE,
           "too large, refused before a byte is read", 0);
     check(pinsock_find_spki_packed(NULL, SIZE_MAX) == -(int64_t)PINSOCK_TOO_LARGE,
@@ -211,25 +184,6 @@ static void test_every_fault_in_every_field(void)
 }
 
 /* --- lengths of every form --------------------------------------------------- */
-
-static size_t put_header(uint8_t *der, size_t at, uint8_t tag, size_t length)
-{
-    size_t octets = 0;
-
-    der[at++] = tag;
-    if (length < 0x80u) {
-        der[at++] = (uint8_t)length;
-        return at;
-    }
-    while (octets < 4 && length >> (8 * octets) > 0) {
-        octets++;
-    }
-    der[at++] = (uint8_t)(0x80u | octets);
-    while (octets-- > 0) {
-        der[at++] = (uint8_t)((length >> (8 * octets)) & 0xFFu);
-    }
-    return at;
-}
 
 /* A certificate around a key with `length` bytes of contents. */
 static void test_key_of(size_t length)

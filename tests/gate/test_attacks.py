@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import selectors
 import signal
 import socket
@@ -884,7 +885,7 @@ def test_python_without_assertions_checks_as_well() -> None:
     """`python -OO` drops assert statements and docstrings, and no check of ours."""
     result = subprocess.run(
         [sys.executable, "-OO", "-W", "error", "-c", WITHOUT_ASSERTIONS],
-        env={"PYTHONPATH": ":".join(filter(None, sys.path))},
+        env=os.environ | {"PYTHONPATH": ":".join(filter(None, sys.path))},
         capture_output=True,
         text=True,
         timeout=60,

@@ -706,6 +706,10 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
+#: Bytes of a file: 100,000 hosts are 24 MB.
+_LARGEST: Final = 256_000_000
+
+
 def _load(
     path: str | os.PathLike[str], *, warn: bool, followed: bool = False
 ) -> tuple[PinPolicy, _Signature]:
@@ -722,7 +726,12 @@ def _load(
                     "not a regular file, which alone can be followed; PinPolicy.from_file reads "
                     "a pipe, once"
                 )
-            data = file.read()
+            data = file.read(_LARGEST + 1)
+            if len(data) > _LARGEST:
+                raise InvalidPolicyError(
+                    f"larger than {_LARGEST // 1_000_000} MB, which no policy is; is it the file "
+                    f"that was meant?"
+                )
             signature = _Signature.of(os.fstat(file.fileno()))
         # Without ctime: to replace a file changes that of the old one.
         if regular and signature[:4] != _Signature.of(status)[:4]:

@@ -165,7 +165,8 @@ class Served(NamedTuple):
 
     host: str
     chain: Sequence[bytes]
-    """Certificates in DER, leaf first; for chain scope those of the verified chain."""
+    """Certificates in DER, leaf first; for chain scope those of the verified chain.  None: the host
+    was not reached, and may have any key."""
 
 
 class KeptKey(NamedTuple):
@@ -318,6 +319,7 @@ def review(
     for change in changes:
         pattern, host = pattern_of(change.host)
         changes_by.setdefault(pattern, []).append(change._replace(host=host))
+    _plan_wherever_it_is(policy, served_by, changes_by)
     world = _World(now, thresholds, _by_pin(keys), published)
     entries = [
         _Entry(
@@ -346,6 +348,39 @@ def review(
         tuple(span for entry in entries for span in entry.certificates()),
         tuple(span for entry in entries for span in entry.pin_spans()),
     )
+
+
+def _plan_wherever_it_is(
+    policy: PinPolicy,
+    served_by: Mapping[str, Sequence[Served]],
+    changes_by: dict[str, list[Change]],
+) -> None:
+    """Add each change of a key for the other patterns that show and pin this key: hosts may share a
+    server, and a key that is lost is lost to all."""
+    sets = dict(policy.items())
+    shown = {
+        pattern: [
+            leaf
+            for host, chain in served_by.get(pattern, ())
+            if chain
+            and (leaf := _certificate(host, chain[0])) is not None
+            and not leaf.pins.isdisjoint(pins.pins + pins.backup)
+        ]
+        for pattern, pins in sets.items()
+    }
+    for pattern, change in [(p, c) for p, changes in changes_by.items() for c in changes]:
+        of_host = [leaf for leaf in shown[pattern] if leaf.host == change.host]
+        keys = {leaf.spki for leaf in of_host or shown[pattern]}
+        for other, leaves in shown.items():
+            own = changes_by.get(other, [])
+            host = next((leaf.host for leaf in leaves if leaf.spki in keys), None)
+            # What was asked for this pattern itself stands, unless there is no time for it.
+            if host is None or any(c.urgent or not change.urgent for c in own):
+                continue
+            known = change.pin in sets[other].pins + sets[other].backup
+            # Who cannot wait takes the backup key that the clients know already.
+            pin = change.pin if known or not change.urgent else None
+            changes_by[other] = [*own, change._replace(host=host, pin=pin)]
 
 
 def _by_pin(keys: Iterable[KeptKey] | None) -> Mapping[Pin, KeptKey] | None:
@@ -491,6 +526,8 @@ class _Entry:
                 self.leaves.append(certificates[0])
             within = certificates if pins.scope == "chain" else certificates[:1]
             shown += [certificate for certificate in within if certificate is not None]
+        #: Hosts that may have the key of any pin.
+        self.unseen = [host for host, chain in served or () if not chain]
         #: Whether the pins can be compared with something.
         self.compared = bool(self.leaves)
         self.everything = pins.pins + pins.backup
@@ -608,7 +645,8 @@ class _Entry:
         for pin in self.unknown:
             self._find(
                 "unknown-pin",
-                "no certificate that was seen or given has this pin, and no key that is kept",
+                "no certificate that was seen or given has this pin, and no key that is kept"
+                + "".join(f"; {host} was not reached" for host in self.unseen[:1]),
                 today,
                 pin,
             )
@@ -924,9 +962,21 @@ class _Entry:
             if ready:
                 self._step("switch-key", today, "put the key on it that every client has", ready[0])
             else:
-                self._step("publish-pin", today, "publish the pin of the key that it shows", pin)
-        for pin in self.unknown + self.lost_backups if self.compared else ():
-            self._step("retire-pin", today, "publish the set without it: nobody has its key", pin)
+                self._step(
+                    "publish-pin",
+                    today,
+                    "publish the pin of the key that it shows, once its owner has confirmed it",
+                    pin,
+                )
+        sure = self.compared and not self.unseen
+        for pin in self.unknown + self.lost_backups if sure else ():
+            # A server that was not looked at may have it, behind a balancer or under a pattern.
+            self._step(
+                "retire-pin",
+                today,
+                "if its key is on no server at all, and not kept: publish the set without it",
+                pin,
+            )
         end = self._end()
         if end is not None:
             self._step(

@@ -13,7 +13,7 @@ from pinsock.cli._frame import USAGE, Failure, in_words, path_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["new_file", "read", "write_all"]
+__all__ = ["apart", "new_file", "read", "write_all"]
 
 #: Bytes.  The largest bundles of authorities have less than a tenth of it.
 _MOST: Final = 10_000_000
@@ -38,6 +38,23 @@ def read(path: str, what: str) -> bytes:
             USAGE,
         )
     return data
+
+
+def apart(**paths: str | None) -> None:
+    """Raises Failure where two options name one file: what is written would destroy what is read.
+
+    :param paths: by the option; ``None`` and ``-``, which is no file, are left out.
+    """
+    seen: dict[str, str] = {}
+    for option, path in paths.items():
+        if path is None or path == "-":
+            continue
+        first = seen.setdefault(os.path.realpath(path), option)
+        if first != option:
+            raise Failure(
+                f"{path_text(path)}: is given as --{first} and as --{option}; give another file",
+                USAGE,
+            )
 
 
 @contextlib.contextmanager

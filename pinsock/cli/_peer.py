@@ -90,9 +90,9 @@ def parse_target(text: str, starttls: str | None = None) -> Target:
     """
     if "/" in text:
         raise ValueError(f"{_shown(text)}: give the host alone, without scheme and path")
-    name, _, address = text.partition("@")
+    name, at, address = text.partition("@")
     host, port = _host_and_port(name)
-    if address:
+    if at:  # with nothing behind it, as of an empty variable, another machine would be looked at
         with contextlib.suppress(InvalidPolicyError):
             address = canonical_host(address)
         try:

@@ -34,6 +34,7 @@ from pinsock import (
 )
 from pinsock._text import safe_text
 from pinsock.cli._certificates import days_until, in_days
+from pinsock.cli._files import apart
 from pinsock.cli._frame import (
     FINDING,
     GOOD,
@@ -223,6 +224,13 @@ def command(
 ) -> int:
     if hosts and hosts_path is not None:
         raise click.UsageError("Give hosts or --hosts, not both.")
+    apart(
+        pins=policy_path,
+        hosts=hosts_path,
+        cafile=cafile,
+        records=records_path,
+        resume=resume_path,
+    )
     try:
         policy = PinPolicy.from_file(policy_path)
     except OSError as error:
@@ -239,7 +247,7 @@ def command(
             log = RecordLog(records_path, max_bytes=sys.maxsize, window=0)
             record = stack.enter_context(log)
         done = stack.enter_context(_notes(resume_path))
-        tally = Tally(number, done.counts)
+        tally = Tally(number)
         context = create_default_context(policy, cadata=trusted(cafile), on_verdict=record)
         interrupted = False
         with out.ticker("checking", number, "hosts") as ticker:
@@ -256,11 +264,17 @@ def command(
             def look(target: Target) -> Awaitable[Result]:
                 return check_one(target, context, timeout, starttls)
 
-            ticker.advance(len(done.targets))
-            if done.targets:
-                targets = (target for target in targets if str(target) not in done.targets)
+            def left() -> Iterator[Target]:
+                for target in targets:
+                    status = done.statuses.get(str(target))
+                    if status is None:
+                        yield target
+                    else:
+                        tally.add_done(status)
+                        ticker.advance()
+
             try:
-                asyncio.run(check_all(targets, look, report, jobs, rate))
+                asyncio.run(check_all(left(), look, report, jobs, rate))
             except KeyboardInterrupt:
                 interrupted = True
             else:
@@ -316,6 +330,13 @@ def _targets_of_file(
                 line = source.readline(_LONGEST_LINE)
                 if not line:
                     break
+                if len(line) == _LONGEST_LINE and not line.endswith("\n"):
+                    # What is cut off would be taken for the next line's host.
+                    raise Failure(
+                        f"{shown}, line {line_number}: '{safe_text(line)}': longer than "
+                        f"{_LONGEST_LINE - 1} characters; write one host a line",
+                        USAGE,
+                    )
                 if host := line.partition("#")[0].strip():
                     try:
                         target = parse_target(host, starttls)
@@ -408,16 +429,21 @@ async def check_all(
 class Tally:
     """How many, of which kind."""
 
-    def __init__(self, number: int, before: Counter[str]) -> None:
+    def __init__(self, number: int) -> None:
         self._number = number
-        self._counts = before
-        self._before = before.total()
+        self._counts = Counter[str]()
+        self._before = 0
         self._by_backup = 0
         self._start = time.monotonic()
 
     def add(self, result: Result) -> None:
         self._counts[result.status] += 1
         self._by_backup += result.by_backup
+
+    def add_done(self, status: str) -> None:
+        """One that the run before this one has done."""
+        self._counts[status] += 1
+        self._before += 1
 
     def status(self) -> int:
         if self._counts["refused"] or self._counts["unverified"]:
@@ -489,8 +515,7 @@ class _Notes:
     def __init__(self, path: str | None) -> None:
         self._path = path
         self._file: IO[str] | None = None
-        self.targets: set[str] = set()
-        self.counts: Counter[str] = Counter()
+        self.statuses: dict[str, str] = {}
 
     def open(self) -> None:
         if self._path is None:
@@ -512,9 +537,8 @@ class _Notes:
             for line in file:
                 with contextlib.suppress(ValueError, TypeError):  # half a line
                     target, status = json.loads(line)
-                    if target not in self.targets:
-                        self.targets.add(target)
-                        self.counts[status] += 1
+                    if status in _STYLES:
+                        self.statuses[target] = status
 
     def add(self, result: Result) -> None:
         if result.status != "unreachable":

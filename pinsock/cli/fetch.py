@@ -150,7 +150,9 @@ def command(
             out.line(text.rstrip("\n"))
     elif form not in texts:
         raise Failure(
-            f"--format {form} has no way to say this pin; see pinsock fetch --help", USAGE
+            f"--format {form} has no way to say this pin; for it there are: "
+            f"{', '.join(texts) or 'none'}",
+            USAGE,
         )
     else:
         out.line(texts[form].rstrip("\n"))

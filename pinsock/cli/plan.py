@@ -12,8 +12,9 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from pinsock._policy import canonical_host
 from pinsock._text import safe_text
-from pinsock.cli._files import read
+from pinsock.cli._files import apart, read
 from pinsock.cli._frame import (
     FINDING,
     GOOD,
@@ -37,6 +38,7 @@ from pinsock.cli._rotation import (
 )
 from pinsock.cli._starttls import DEFAULT_PORTS
 from pinsock.cli._timeline import Timeline, draw
+from pinsock.exceptions import InvalidPolicyError
 from pinsock.rotation import Served, review
 
 if TYPE_CHECKING:
@@ -155,6 +157,7 @@ def command(
     now: datetime.datetime,
     out: Output,
 ) -> int:
+    apart(pins=policy_path, cafile=cafile, ics=ics_path, html=html_path)
     policy = read_policy(policy_path)
     given = _given(certificate_texts)
     wanted = list(changes(switches, lost))
@@ -174,7 +177,9 @@ def command(
         except KeyboardInterrupt:
             interrupted = True
             out.note("interrupted: this is without the hosts that were not looked at", "yellow")
-    served = [Served(look.host, look.chain) for look in looks if look.chain]
+    served = [Served(look.host, look.chain) for look in looks]
+    looked = {look.host for look in looks}
+    served += [Served(target.host, ()) for target in targets if target.host not in looked]
     everything = review(
         policy,
         now,
@@ -240,6 +245,10 @@ def _given(texts: Sequence[str]) -> list[Look]:
         host, _, path = text.partition("=")
         if not path:
             raise click.UsageError(f"--certificate {safe_text(text)}: give HOST=FILE.")
+        try:
+            host = canonical_host(host)
+        except InvalidPolicyError as error:
+            raise click.UsageError(f"--certificate {error}.") from None
         looks.append(Look(host, _chain_in(path), ""))
     return looks
 
@@ -371,10 +380,17 @@ def _write(report: Report, ics_path: str | None, html_path: str | None) -> None:
     if ics_path is not None:
         from pinsock.cli._ics import to_ics
 
-        with open(ics_path, "wb") as calendar:
-            calendar.write(to_ics(report))
+        _write_to(ics_path, to_ics(report))
     if html_path is not None:
         from pinsock.cli._html import to_html
 
-        with open(html_path, "w", encoding="utf-8") as page:
-            page.write(to_html(report))
+        _write_to(html_path, to_html(report).encode("utf-8"))
+
+
+def _write_to(path: str, content: bytes) -> None:
+    try:
+        with open(path, "wb") as file:
+            file.write(content)
+    except OSError as error:
+        error.filename = path  # a disk that is full does not say it
+        raise

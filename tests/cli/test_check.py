@@ -224,11 +224,12 @@ def test_hosts_come_from_a_file_or_standard_input(fleet: Fleet, ca: Path, tmp_pa
     [
         (b"a.example\nhttps://b.example/\n", ", line 2: 'https://b.example/': give the host alone"),
         (b"a.example\n\n" + b"x" * 5000 + b"\n", ", line 3: 'xxx"),
+        (b"a.example #" + b"x" * 988 + b"b.example\n", ", line 1: 'a.example #xxx"),
         (b"# nobody\n\n", ": no host in this file; write one a line"),
         (b"\xff\xfe", ": not a text in UTF-8; give a file of hosts"),
         (b"a.example:1:\x1b[31m", ", line 1: '"),
     ],
-    ids=["url", "long", "empty", "binary", "escape"],
+    ids=["url", "long", "long comment", "empty", "binary", "escape"],
 )
 def test_a_file_of_hosts_that_is_none(tmp_path: Path, content: bytes, why: str) -> None:
     """Its line is named, before anything is connected to."""
@@ -475,6 +476,42 @@ def test_who_was_not_reached_is_asked_again(fleet: Fleet, ca: Path, tmp_path: Pa
     results, summary = check(*arguments, status=1)
     assert [result["host"] for result in results] == ["h2.fleet.example"]
     assert (summary["done"], summary["passed"], summary["refused"]) == (3, 2, 1)
+
+
+def test_what_was_done_is_counted_for_the_hosts_of_this_run(
+    fleet: Fleet, ca: Path, tmp_path: Path
+) -> None:
+    """Not for others that the notes have, and for one that is listed twice, twice."""
+    path, hosts = fleet.write(tmp_path, 2)
+    hosts.write_text(f"{hosts.read_text()}{fleet.target(0)}\n")
+    notes = tmp_path / "notes"
+    notes.write_text(
+        '{"pinsock check": 1}\n'
+        f'["{fleet.target(0)}", "passed"]\n'
+        '["elsewhere.example:443", "refused"]\n'
+    )
+    arguments = ("-p", path, "--cafile", ca, "--hosts", hosts, "--resume", notes)
+    results, summary = check(*arguments)
+    assert [result["host"] for result in results] == ["h1.fleet.example"]
+    assert (summary["hosts"], summary["done"], summary["passed"]) == (3, 3, 3)
+
+
+@pytest.mark.parametrize("options", [("pins", "records"), ("pins", "resume"), ("hosts", "records")])
+def test_nothing_is_written_to_a_file_that_is_read(
+    fleet: Fleet, ca: Path, tmp_path: Path, options: tuple[str, str]
+) -> None:
+    """However the file is spelt: it is as it was, and nobody was connected to."""
+    path, hosts = fleet.write(tmp_path, 1)
+    files = {"pins": path, "hosts": hosts}
+    before = files[options[0]].read_text()
+    files[options[1]] = tmp_path / "link"
+    files[options[1]].symlink_to(files[options[0]])
+    arguments = [part for option, file in files.items() for part in (f"--{option}", file)]
+    done = run("check", "--cafile", ca, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"is given as --{options[0]} and as --{options[1]}; give another file" in done.stderr
+    assert files[options[0]].read_text() == before
+    assert fleet.hosts.total() == 0
 
 
 @pytest.mark.parametrize("content", ["precious\n", '[[pin]]\nhost = "a"\n'])

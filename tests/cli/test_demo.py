@@ -72,11 +72,6 @@ def test_no_secret_and_no_key_is_that_of_another_run() -> None:
     assert steps(first)[4].splitlines()[-1] != steps(second)[4].splitlines()[-1]
 
 
-def test_the_demo_takes_less_than_five_seconds() -> None:
-    """Nobody should wait for a first impression."""
-    subprocess.run([sys.executable, "-m", "pinsock", "demo"], timeout=5, check=True)
-
-
 # --- what it would find ---------------------------------------------------------------------------
 
 

@@ -367,6 +367,7 @@ def test_a_server_that_hangs_up(at: At, converse: Callable[[socket.socket, Repor
         ("server.example:https", "a port is a number from 1 to 65535"),
         ("", "not a host name"),
         ("server.example@elsewhere.example", "after the @ an IP address is expected"),
+        ("server.example@", "after the @ an IP address is expected"),
         ("a\x1b[31m", "not a host name"),
         ("[::1", "an IPv6 address"),
     ],

@@ -484,4 +484,36 @@ def test_a_file_that_cannot_be_written_is_said(
     assert "folder.html: No such file or directory" in done.stderr
     full = run("plan", "-p", path, "--offline", "--html", "/dev/full")
     assert full.returncode == 3
-    assert "No space left on device" in full.stderr
+    assert full.stderr.startswith("pinsock plan: /dev/full: No space left on device; make room")
+    assert len(full.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("options", [("pins", "html"), ("pins", "ics"), ("ics", "html")])
+def test_the_policy_is_not_overwritten_by_its_plan(
+    good: Credential, policy: Write, options: tuple[str, str]
+) -> None:
+    """A file that is read or written already is not written."""
+    path = policy(PinSet(good.pin, None))
+    before = path.read_text()
+    same = path if options[0] == "pins" else path.with_name("out")
+    arguments = {"pins": path} | dict.fromkeys(options, same)
+    named = [part for option, file in arguments.items() for part in (f"--{option}", file)]
+    done = run("plan", "--offline", *named)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"is given as --{options[0]} and as --{options[1]}; give another file" in done.stderr
+    assert path.read_text() == before
+    assert not path.with_name("out").exists()
+
+
+def test_a_certificate_may_be_given_for_another_spelling_of_the_host(
+    good: Credential, backup: Credential, policy: Write, given: Given
+) -> None:
+    """The host is not connected to, and its certificate is the one that was given."""
+    path = policy(PinSet(good.pin, backup.pin))
+    option, text, *keys = given
+    spelt = str(text).replace(HOST, f"{HOST.upper()}.", 1)
+    shown = document("plan", "-p", path, option, spelt, *keys, status=0)
+    assert shown["hosts"] == [{"host": HOST, "certificates": 1, "problem": None}]
+    done = run("plan", "-p", path, option, f"a b={path}")
+    assert done.returncode == 2
+    assert "'a b'" in done.stderr

@@ -372,8 +372,8 @@ class Written:
         number: int = self._file.fileno()
         return number
 
-    def read(self) -> bytes:
-        data: bytes = self._file.read()
+    def read(self, size: int) -> bytes:
+        data: bytes = self._file.read(size)
         self._write()
         return data
 
@@ -894,3 +894,10 @@ def test_connections_go_by_the_file_of_their_moment(
     assert isinstance(error, PinMismatchError)
     assert report.got_nothing()
     assert say_secret(Wire(context, server(bad)))[0] is None
+
+
+def test_a_file_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And does not fill the memory."""
+    monkeypatch.setattr(_policy, "_LARGEST", 1_000_000)
+    with pytest.raises(InvalidPolicyError, match="larger than 1 MB"):
+        PinPolicy.from_file("/dev/zero")

@@ -209,6 +209,96 @@ def test_only_the_changed_hosts_pin_is_retired(
     assert [step.pin for step in report.steps if step.kind == "retire-pin"] == [other.pin]
 
 
+@pytest.mark.parametrize("urgent", [True, False])
+def test_a_key_that_two_patterns_share_is_changed_for_both(
+    www: Credential, spare: Credential, ca: Authority, urgent: bool
+) -> None:
+    """One server may answer for both; and who has stolen the key has stolen it for both."""
+    from pinsock import PinPolicy
+    from pinsock.rotation import Served, review
+
+    from .test_findings import NOW
+
+    second, own = ca.issue("b.example"), ca.issue("c.example")
+    policy = PinPolicy(
+        {
+            HOST: PinSet(www.pin, spare.pin),
+            "b.example": PinSet(www.pin, second.pin),
+            "c.example": PinSet(own.pin, spare.pin),
+        }
+    )
+    report = review(
+        policy,
+        NOW,
+        served=[
+            Served(HOST, [www.der]),
+            Served("b.example", [www.der]),
+            Served("c.example", [own.der]),
+        ],
+        keys=[KeptKey(spare.pin), KeptKey(second.pin)],
+        changes=[Change(HOST, TODAY + 100 * DAY, None if urgent else spare.pin, urgent)],
+        published=LONG_AGO,
+    )
+    found = {(step.kind, step.host, step.pin) for step in report.steps}
+    assert {("retire-pin", HOST, www.pin), ("retire-pin", "b.example", www.pin)} <= found
+    # The other host's clients know its own backup key; who has time tells them of the new one.
+    assert ("switch-key", "b.example", second.pin if urgent else spare.pin) in found
+    assert (("publish-pin", "b.example", spare.pin) in found) is not urgent
+    assert not any(host == "c.example" for _, host, pin in found if pin == www.pin)
+    assert not any(kind == "switch-key" for kind, host, _ in found if host == "c.example")
+
+
+def test_what_is_wanted_for_a_pattern_itself_stands(www: Credential, spare: Credential) -> None:
+    """Two servers with one key: each may change on a day of its own."""
+    from pinsock import PinPolicy
+    from pinsock.rotation import Served, review
+
+    from .test_findings import NOW
+
+    pins = PinSet(www.pin, spare.pin)
+    days = {HOST: TODAY + 100 * DAY, "b.example": TODAY + 200 * DAY}
+    report = review(
+        PinPolicy(dict.fromkeys(days, pins)),
+        NOW,
+        served=[Served(host, [www.der]) for host in days],
+        keys=[KeptKey(spare.pin)],
+        changes=[Change(host, day) for host, day in days.items()],
+        published=LONG_AGO,
+    )
+    assert {s.host: s.date for s in report.steps if s.kind == "switch-key"} == days
+
+
+def test_what_was_seen_once_is_no_order(www: Credential, spare: Credential, ca: Authority) -> None:
+    """A server that was not looked at may have the old key, and who answered may be somebody else:
+    what follows from that is conditional."""
+    from pinsock.rotation import Served
+
+    other = ca.issue(HOST)
+    report = look(PinSet(www.pin, spare.pin), None, served=[Served(HOST, [other.der])], keys=[])
+    actions = {(step.kind, step.pin): step.action for step in report.steps}
+    for unseen in (www, spare):
+        assert "if its key is on no server at all" in actions["retire-pin", unseen.pin]
+    assert "once its owner has confirmed it" in actions["publish-pin", other.pin]
+
+
+def test_no_pin_is_retired_that_a_host_may_have_that_was_not_reached(
+    www: Credential, spare: Credential, ca: Authority
+) -> None:
+    """Its clients would be locked out; that the pin is of no key that was seen is said all the
+    same, and of whom nothing was seen."""
+    from pinsock.rotation import Served
+
+    other = ca.issue("b.www.example")
+    a, b = Served("a.www.example", [www.der]), Served("b.www.example", [])
+    pins = PinSet([www.pin, other.pin], spare.pin)
+    for served, retired in (([a], [other.pin, spare.pin]), ([a, b], [])):
+        report = look(pins, None, pattern="*.www.example", served=served, keys=[])
+        assert [step.pin for step in report.steps if step.kind == "retire-pin"] == retired
+        assert [finding.code for finding in report.lock_outs] == ["unknown-pin", "backup-not-kept"]
+        (unknown, _) = report.lock_outs
+        assert ("b.www.example was not reached" in unknown.message) is (b in served)
+
+
 def test_a_change_waits_for_the_next_backup(www: Credential, spare: Credential) -> None:
     """Although everybody has the pin of the key that it changes to."""
     change = [Change(HOST, TODAY + 10 * DAY)]

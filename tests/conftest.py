@@ -51,7 +51,17 @@ def pins(good: Credential) -> PinSet:
 
 _LEFT_OUT: pytest.StashKey[Counter[str]] = pytest.StashKey()
 #: Tests that are run when they are asked for.
-_ASKED_FOR = ("browser", "clients", "dropin", "packaging", "proofs", "soak", "toolchain")
+_ASKED_FOR = (
+    "browser",
+    "clients",
+    "commands",
+    "dropin",
+    "kit",
+    "packaging",
+    "proofs",
+    "soak",
+    "toolchain",
+)
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

@@ -33,6 +33,8 @@ from .careless import SECRET, WAIT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.kit
+
 VERSIONS = ("TLS 1.3", "TLS 1.2")
 RIGHT = [
     *(f"the right server, {version}" for version in VERSIONS),

@@ -24,7 +24,7 @@ from pinsock.testing._starttls import PROTOCOLS, StartTls
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.kit, pytest.mark.servers]
 
 WAIT = 20
 

@@ -112,7 +112,11 @@ def test_the_wheel_holds_the_package_and_its_extension_and_nothing_else(built: B
         names = set(archive.namelist())
     assert {EXTENSION, "pinsock/py.typed", "pinsock/_ffi.pyi", "pinsock/__init__.py"} <= names
     version = built.wheel.name.split("-")[1]
-    assert {name.split("/")[0] for name in names} == {"pinsock", f"pinsock-{version}.dist-info"}
+    assert {name.split("/")[0] for name in names} == {
+        "pinsock",
+        "pytest_pinsock.py",
+        f"pinsock-{version}.dist-info",
+    }
     assert {Path(name).suffix for name in names if name.startswith("pinsock/")} == {
         ".py",
         ".pyi",

@@ -112,7 +112,7 @@ def heard_by_postfix(daemon: Daemon) -> bool:
 
 def heard_by_dovecot(daemon: Daemon) -> bool:
     """For each port one that was under TLS and tried nothing."""
-    return len(lines(daemon, r"no auth attempts.*, TLS, session")) == 4
+    return len(lines(daemon, r"(?:no auth attempts|before auth was ready).*, TLS, session")) == 4
 
 
 def heard_by_pyftpdlib(daemon: Daemon) -> bool:

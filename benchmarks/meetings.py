@@ -76,7 +76,7 @@ def people(key: str) -> People:
 def pure_pinsock() -> ModuleType:
     """A second pinsock in this process, one without the extension."""
     mine = {name: sys.modules.pop(name) for name in list(sys.modules) if is_of_pinsock(name)}
-    sys.modules["pinsock._native"] = None  # type: ignore[assignment]
+    sys.modules["pinsock._native"] = None  # type: ignore[assignment]  # as if it could not be imported
     try:
         import pinsock as pure
     finally:

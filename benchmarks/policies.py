@@ -159,7 +159,7 @@ def connections(effort: Effort) -> list[Figure]:
         pass
     else:
         raise AssertionError("a key that is not pinned was accepted")
-    verdict = shake_hands(clients["policy"], server).near.pin_verdict  # type: ignore[attr-defined]
+    verdict = shake_hands(clients["policy"], server).near.pin_verdict  # type: ignore[attr-defined]  # it is a pinned one
     if verdict.outcome is not Outcome.MATCHED:
         raise AssertionError(f"the right key was found {verdict.outcome.value}")
     times = in_turn(clients, server, effort.rounds(4000))

@@ -76,7 +76,7 @@ class PinnedSocket(_SSLSocket):
 
     @property
     def context(self) -> ssl.SSLContext:
-        return _SSLSocket.context.__get__(self)  # type: ignore[no-any-return, attr-defined]
+        return _SSLSocket.context.__get__(self)  # type: ignore[no-any-return, attr-defined]  # a slot of C
 
     @context.setter
     def context(self, context: ssl.SSLContext) -> None:
@@ -87,7 +87,7 @@ class PinnedSocket(_SSLSocket):
             )
         if isinstance(self._sslobj, Gate):
             self._sslobj.context = context  # first: it may refuse
-        _SSLSocket.context.__set__(self, context)  # type: ignore[attr-defined]
+        _SSLSocket.context.__set__(self, context)  # type: ignore[attr-defined]  # a slot of C
 
     def connect(self, addr: Any) -> None:
         self._connect(super().connect, addr)
@@ -97,7 +97,7 @@ class PinnedSocket(_SSLSocket):
 
     @classmethod
     def _create(cls, *arguments: Any, **named: Any) -> Self:
-        created: Self = super()._create(*arguments, **named)  # type: ignore[misc]
+        created: Self = super()._create(*arguments, **named)  # type: ignore[misc]  # typeshed has no _create
         created._wait_for_connection()
         return created
 
@@ -124,7 +124,7 @@ class PinnedSocket(_SSLSocket):
         if not _EVENTLET:
             return cast("tuple[PinnedSocket, Any]", super().accept())
         # eventlet's calls type(self), with arguments that only its own class takes.
-        self.__class__ = _SSLSocket  # type: ignore[assignment]
+        self.__class__ = _SSLSocket  # type: ignore[assignment]  # back to ssl's
         try:
             accepted, address = self.accept()
         finally:
@@ -152,7 +152,7 @@ class PinnedSocket(_SSLSocket):
 
     def _real_close(self) -> None:
         # ssl forgets TLS first, and another thread could then write in the clear.
-        super(_SSLSocket, self)._real_close()  # type: ignore[misc]
+        super(_SSLSocket, self)._real_close()  # type: ignore[misc]  # not in typeshed
         self._sslobj = None
 
     def shutdown(self, how: int) -> None:
@@ -313,7 +313,7 @@ class PinnedContext(_SSLContext):
         """As ``ssl.SSLContext.wrap_socket``; raises PinMismatchError where the peer is refused."""
         if not hasattr(sock, "fileno"):
             raise TypeError(f"sock is a connected socket, not {type(sock).__name__}")
-        if isinstance(sock, ssl.SSLSocket) and sock._sslobj is not None:  # type: ignore[attr-defined]
+        if isinstance(sock, ssl.SSLSocket) and sock._sslobj is not None:  # type: ignore[attr-defined]  # ditto
             raise ValueError(
                 "this socket speaks TLS already; TLS within TLS goes through wrap_bio(), fed from "
                 "the outer socket"
@@ -359,23 +359,23 @@ class PinnedContext(_SSLContext):
     @property
     def verify_mode(self) -> ssl.VerifyMode:
         """As ``ssl.SSLContext.verify_mode``."""
-        return cast("ssl.VerifyMode", _SSLContext.verify_mode.__get__(self))  # type: ignore[attr-defined]
+        return cast("ssl.VerifyMode", _SSLContext.verify_mode.__get__(self))  # type: ignore[attr-defined]  # a slot of C
 
     @verify_mode.setter
     def verify_mode(self, value: int) -> None:
         self._changed = object()
-        _SSLContext.verify_mode.__set__(self, value)  # type: ignore[attr-defined]
+        _SSLContext.verify_mode.__set__(self, value)  # type: ignore[attr-defined]  # a slot of C
         self._changed = object()
 
     @property
     def check_hostname(self) -> bool:
         """As ``ssl.SSLContext.check_hostname``."""
-        return cast("bool", _SSLContext.check_hostname.__get__(self))  # type: ignore[attr-defined]
+        return cast("bool", _SSLContext.check_hostname.__get__(self))  # type: ignore[attr-defined]  # a slot of C
 
     @check_hostname.setter
     def check_hostname(self, value: bool) -> None:
         self._changed = object()
-        _SSLContext.check_hostname.__set__(self, value)  # type: ignore[attr-defined]
+        _SSLContext.check_hostname.__set__(self, value)  # type: ignore[attr-defined]  # a slot of C
         self._changed = object()
 
     def _resolved(

@@ -117,7 +117,7 @@ _ACTS: Final = {
 }
 
 # ssl.SSLContext's property for the callback asks for this of what it finds.
-_on_message.user_function = None  # type: ignore[attr-defined]
+_on_message.user_function = None  # type: ignore[attr-defined]  # ssl looks for it on what is set
 
 
 def leaf_of_message(message: bytes, version: int) -> bytes | None:

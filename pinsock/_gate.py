@@ -60,11 +60,11 @@ _SHUT_RDWR: Final = 2
 #: a connection that is shut down does not wait either).
 _DONT_WAIT: Final[int] = getattr(_socket, "MSG_DONTWAIT", 0)
 
-_get_verify_mode: Final = _ssl._SSLContext.verify_mode.__get__  # type: ignore[attr-defined]
-_get_check_hostname: Final = _ssl._SSLContext.check_hostname.__get__  # type: ignore[attr-defined]
-_get_post_handshake_auth: Final = _ssl._SSLContext.post_handshake_auth.__get__  # type: ignore[attr-defined]
-_get_options: Final = _ssl._SSLContext.options.__get__  # type: ignore[attr-defined]
-_set_options: Final = _ssl._SSLContext.options.__set__  # type: ignore[attr-defined]
+_get_verify_mode: Final = _ssl._SSLContext.verify_mode.__get__  # type: ignore[attr-defined]  # a slot of C
+_get_check_hostname: Final = _ssl._SSLContext.check_hostname.__get__  # type: ignore[attr-defined]  # a slot of C
+_get_post_handshake_auth: Final = _ssl._SSLContext.post_handshake_auth.__get__  # type: ignore[attr-defined]  # a slot of C
+_get_options: Final = _ssl._SSLContext.options.__get__  # type: ignore[attr-defined]  # a slot of C
+_set_options: Final = _ssl._SSLContext.options.__set__  # type: ignore[attr-defined]  # a slot of C
 _OP_NO_RENEGOTIATION: Final = int(ssl.OP_NO_RENEGOTIATION)
 _CERT_REQUIRED: Final = int(ssl.CERT_REQUIRED)
 
@@ -670,7 +670,7 @@ def certificates_as_sent(connection: ssl.SSLObject) -> Sequence[bytes]:
     Nothing but the leaf is proven by a handshake, and that only at its end.  ssl has no public name
     for it before CPython 3.13.
     """
-    return _chain(connection._sslobj.get_unverified_chain())  # type: ignore[attr-defined]
+    return _chain(connection._sslobj.get_unverified_chain())  # type: ignore[attr-defined]  # not in typeshed
 
 
 def _chain(certificates: Sequence[Any] | None) -> Sequence[bytes]:

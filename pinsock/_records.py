@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 try:
     import fcntl
 except ImportError:  # Windows, where only the lines of one process are kept apart
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # there is none on Windows
 
 __all__ = ["RecordLog", "log_verdict"]
 

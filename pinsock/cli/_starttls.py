@@ -131,14 +131,14 @@ async def _smtp(plain: Plain, host: str) -> None:  # noqa: ARG001 - all are call
     await _codes(plain, b"220")
 
 
-async def _ftp(plain: Plain, host: str) -> None:  # noqa: ARG001
+async def _ftp(plain: Plain, host: str) -> None:  # noqa: ARG001 - ditto
     """RFC 4217, section 4."""
     await _codes(plain, b"220")
     await plain.say(b"AUTH TLS\r\n")
     await _codes(plain, b"234")
 
 
-async def _imap(plain: Plain, host: str) -> None:  # noqa: ARG001
+async def _imap(plain: Plain, host: str) -> None:  # noqa: ARG001 - ditto
     """RFC 9051, section 6.2.1."""
     greeting = await plain.line()
     if not greeting.upper().startswith(b"* OK"):  # PREAUTH leaves no room for STARTTLS
@@ -151,7 +151,7 @@ async def _imap(plain: Plain, host: str) -> None:  # noqa: ARG001
         raise _refused("STARTTLS was refused", answer)
 
 
-async def _pop3(plain: Plain, host: str) -> None:  # noqa: ARG001
+async def _pop3(plain: Plain, host: str) -> None:  # noqa: ARG001 - ditto
     """RFC 2595, section 4."""
     greeting = await plain.line()
     if not greeting.startswith(b"+OK"):
@@ -162,7 +162,7 @@ async def _pop3(plain: Plain, host: str) -> None:  # noqa: ARG001
         raise _refused("STLS was refused", answer)
 
 
-async def _postgres(plain: Plain, host: str) -> None:  # noqa: ARG001
+async def _postgres(plain: Plain, host: str) -> None:  # noqa: ARG001 - ditto
     """SSLRequest (PostgreSQL's protocol 3.0, "SSL Session Encryption")."""
     await plain.say((8).to_bytes(4, "big") + (80877103).to_bytes(4, "big"))
     answer = await plain.exactly(1)
@@ -176,7 +176,7 @@ _LDAP_REQUEST: Final = bytes.fromhex("301d0201017718 8016") + b"1.3.6.1.4.1.1466
 _LDAP_ANSWER: Final = bytes.fromhex("02010178")
 
 
-async def _ldap(plain: Plain, host: str) -> None:  # noqa: ARG001
+async def _ldap(plain: Plain, host: str) -> None:  # noqa: ARG001 - ditto
     """RFC 4511, section 4.14."""
     await plain.say(_LDAP_REQUEST)
     header = await plain.exactly(2)

@@ -12,6 +12,7 @@ import errno
 import functools
 import importlib
 import json
+import math
 import os
 import sys
 import threading
@@ -39,6 +40,7 @@ __all__ = [
     "GOOD",
     "INTERRUPTED",
     "NOT_REACHED",
+    "POSITIVE",
     "USAGE",
     "Cell",
     "Failure",
@@ -48,6 +50,7 @@ __all__ = [
     "json_option",
     "path_text",
     "run",
+    "timeout_option",
 ]
 
 GOOD: Final = 0
@@ -204,6 +207,32 @@ class Ticker:
             while not self._stopped.wait(0.2):
                 if self._waits:
                     self._progress.update(self._task, completed=time.monotonic() - start)
+
+
+class _Positive(click.FloatRange):
+    """A number above 0: Python's ``float`` also reads "nan", which is neither above nor below."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+#: What ``--timeout`` and ``--rate`` take.
+POSITIVE: Final = _Positive(0, min_open=True)
+
+
+def timeout_option(each: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command ``--timeout``, for each of what it names."""
+    return click.option(
+        "--timeout",
+        type=POSITIVE,
+        default=10.0,
+        show_default=True,
+        metavar="SECONDS",
+        help=f"For each {each}, all in all.",
+    )
 
 
 def json_option(function: Callable[..., int]) -> Callable[..., int]:

@@ -40,12 +40,14 @@ from pinsock.cli._frame import (
     GOOD,
     INTERRUPTED,
     NOT_REACHED,
+    POSITIVE,
     USAGE,
     Cell,
     Failure,
     in_words,
     json_option,
     path_text,
+    timeout_option,
 )
 from pinsock.cli._peer import Target, Unreachable, parse_target, shake_hands, trusted
 from pinsock.cli._starttls import DEFAULT_PORTS
@@ -173,17 +175,10 @@ def _now() -> datetime.datetime:
     metavar="N",
     help="Connections at once.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="For each host, all in all.",
-)
+@timeout_option("host")
 @click.option(
     "--rate",
-    type=click.FloatRange(0, min_open=True),
+    type=POSITIVE,
     metavar="N",
     help="Begin at most N connections a second.",
 )

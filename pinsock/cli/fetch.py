@@ -17,7 +17,7 @@ from pinsock import Pin, PinMismatchError, PinnedContext, PinSet
 from pinsock._text import safe_text
 from pinsock.cli._certificates import days_until, describe, in_days
 from pinsock.cli._formats import FORMATS, Pinned, write
-from pinsock.cli._frame import FINDING, GOOD, USAGE, Cell, Failure, json_option
+from pinsock.cli._frame import FINDING, GOOD, USAGE, Cell, Failure, json_option, timeout_option
 from pinsock.cli._peer import Shaken, Target, Unreachable, parse_target, shake_hands, trusted
 from pinsock.cli._starttls import DEFAULT_PORTS
 from pinsock.exceptions import InvalidPinError
@@ -61,14 +61,7 @@ class _Seen(NamedTuple):
     type=click.Choice([p for p in DEFAULT_PORTS if p]),
     help="First ask for TLS in this protocol.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="For each connection, all in all.",
-)
+@timeout_option("connection")
 @click.option(
     "--expect",
     "expected",

@@ -24,6 +24,7 @@ from pinsock.cli._frame import (
     Cell,
     Failure,
     json_option,
+    timeout_option,
 )
 from pinsock.cli._peer import Unreachable, parse_target, shake_hands, trusted
 from pinsock.cli._rotation import (
@@ -124,14 +125,7 @@ class Look(NamedTuple):
 @click.option("--ics", "ics_path", type=click.Path(), help="Write the steps as a calendar.")
 @click.option("--html", "html_path", type=click.Path(), help="Write all as a page.")
 @click.option("--starttls", type=click.Choice([p for p in DEFAULT_PORTS if p]))
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="For each host, all in all.",
-)
+@timeout_option("host")
 @click.option(
     "--cafile", type=click.Path(), help="Trust these authorities instead of the system's."
 )

@@ -298,6 +298,19 @@ def test_a_host_that_stalls_holds_nobody_up_for_longer_than_the_timeout(
     assert "no handshake within 4 s" in results[-1]["message"]
 
 
+@pytest.mark.parametrize("option", ["--rate", "--timeout"])
+@pytest.mark.parametrize("number", ["nan", "inf", "0", "-1"])
+def test_what_is_no_number_above_nothing_is_refused_before_anything_is_begun(
+    option: str, number: str, fleet: Fleet, ca: Path, tmp_path: Path
+) -> None:
+    """A rate of nan would be no rate at all."""
+    path, hosts = fleet.write(tmp_path, 1)
+    done = run("check", "-p", path, "--cafile", ca, "--hosts", hosts, option, number)
+    assert done.returncode == 2
+    assert number in done.stderr
+    assert fleet.times == []
+
+
 def test_no_more_are_begun_a_second_than_the_rate_says(
     fleet: Fleet, ca: Path, tmp_path: Path
 ) -> None:

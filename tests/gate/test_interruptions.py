@@ -53,10 +53,10 @@ def free_lock() -> Iterator[None]:
 class Reached:
     """Counts the steps of pinsock's own code, or of all in ``files``, and acts at one of them."""
 
-    def __init__(self, at: int, act: Callable[[], object], step: Step, *files: str) -> None:
+    def __init__(self, at: int, step: Step, *files: str) -> None:
+        self.at = at
         self.count = 0
-        self._at = at
-        self._act = act
+        self.act: Callable[[], object] = lambda: None
         self._step = step
         self._files = (PACKAGE, *files)
 
@@ -81,9 +81,21 @@ class Reached:
     def _each(self, _frame: FrameType, event: str, _argument: object) -> Any:
         if event == self._step:
             self.count += 1
-            if self.count == self._at:
-                self._act()
+            if self.count == self.at:
+                self.act()
         return self._each
+
+
+def each_place(step: Step, *files: str, more_than: int = 30) -> Iterator[Reached]:
+    """One that acts at the first step, one that acts at the second, and so on to the last."""
+    at = 0
+    while True:
+        at += 1
+        reached = Reached(at, step, *files)
+        yield reached
+        if reached.count < at:
+            break
+    assert at > more_than, "the tracing saw none of the check"
 
 
 def watched(wire: Wire, reached: Reached) -> BaseException | None:
@@ -136,27 +148,22 @@ def test_a_check_interrupted_anywhere_lets_no_wrong_key_pass(
     def stop() -> None:
         raise error
 
-    at = 0
-    while True:
-        at += 1
-        reached = Reached(at, stop, step)
+    for reached in each_place(step):
+        reached.act = stop
         with Wire(ours, theirs, over=over) as wire:
             raised = watched(wire, reached)
             assert raised is not None
             used_afterwards(wire)
             report = wire.finish()
-            assert isinstance(wire.near._sslobj, _gate.Gate), at
+            assert isinstance(wire.near._sslobj, _gate.Gate), reached.at
             with pytest.raises(PinVerificationError) as caught:
                 wire.near.write(SECRET)
-            assert report.got_nothing(), at
+            assert report.got_nothing(), reached.at
             # Stopped while it waits for the peer, in the very last step, it is not cut: it stays
             # "in the middle of its handshake" for good.
-            assert "in the middle" in str(caught.value) or wire.is_dead(), at
+            assert "in the middle" in str(caught.value) or wire.is_dead(), reached.at
             verdict = wire.near.pin_verdict
             assert verdict is None or not verdict.allowed
-        if reached.count < at:
-            break
-    assert at > 30, "the tracing saw none of the check"
 
 
 @pytest.mark.parametrize("over", ["bio", "socket"])
@@ -170,21 +177,16 @@ def test_a_check_interrupted_anywhere_opens_to_the_right_key_or_refuses(
     def stop() -> None:
         raise error
 
-    at = 0
-    while True:
-        at += 1
-        reached = Reached(at, stop, step)
+    for reached in each_place(step):
+        reached.act = stop
         with Wire(ours, theirs, over=over) as wire:
             watched(wire, reached)
             try:
                 wire.do(lambda wire=wire: wire.near.write(SECRET))  # type: ignore[misc]
             except PinVerificationError:
-                assert wire.finish().application in {b"", SECRET}, at
+                assert wire.finish().application in {b"", SECRET}, reached.at
             else:
-                assert wire.finish().application in {SECRET, SECRET * 2}, at
-        if reached.count < at:
-            break
-    assert at > 30, "the tracing saw none of the check"
+                assert wire.finish().application in {SECRET, SECRET * 2}, reached.at
 
 
 @pytest.mark.parametrize("over", ["bio", "socket"])
@@ -194,27 +196,22 @@ def test_a_handler_that_writes_at_any_line_of_the_check_opens_nothing(
 ) -> None:
     """A signal handler runs between two lines, in the same thread, and uses the connection."""
     ours, theirs = contexts(people, right, VERSIONS[1])
-    at = 0
-    while True:
-        at += 1
+    for reached in each_place("line"):
         with Wire(ours, theirs, over=over) as wire:
 
             def write(wire: Wire = wire) -> None:
                 with contextlib.suppress(OSError):
                     wire.near.write(SECRET)
 
-            reached = Reached(at, write, "line")
+            reached.act = write
             raised = watched(wire, reached)
             report = wire.finish()
             if right:
-                assert raised is None, at
-                assert report.application in {SECRET, SECRET * 2}, at
+                assert raised is None, reached.at
+                assert report.application in {SECRET, SECRET * 2}, reached.at
             else:
-                assert isinstance(raised, PinMismatchError), at
-                assert report.got_nothing(), at
-        if reached.count < at:
-            break
-    assert at > 30, "the tracing saw none of the check"
+                assert isinstance(raised, PinMismatchError), reached.at
+                assert report.got_nothing(), reached.at
 
 
 @pytest.mark.parametrize("over", ["bio", "socket"])
@@ -224,9 +221,7 @@ def test_a_refusal_within_a_handler_is_not_forgotten_by_the_call_that_it_interru
 ) -> None:
     """A handler's own handshake is refused by a callback that would not raise a second time."""
     ours, theirs = contexts(people, True, version)
-    at = 0
-    while True:
-        at += 1
+    for reached in each_place("line"):
         said: list[Verdict] = []
 
         def once(verdict: Verdict, said: list[Verdict] = said) -> None:
@@ -241,14 +236,11 @@ def test_a_refusal_within_a_handler_is_not_forgotten_by_the_call_that_it_interru
                 with contextlib.suppress(OSError):
                     wire.near.write(SECRET)
 
-            reached = Reached(at, write, "line")
+            reached.act = write
             raised = watched(wire, reached)
-            assert isinstance(raised, PinVerificationError), at
-            assert wire.finish().got_nothing(), at
-            assert len(said) == 1, at
-        if reached.count < at:
-            break
-    assert at > 30, "the tracing saw none of the check"
+            assert isinstance(raised, PinVerificationError), reached.at
+            assert wire.finish().got_nothing(), reached.at
+            assert len(said) == 1, reached.at
 
 
 @pytest.mark.parametrize("closing", [False, True], ids=["connect that fails", "close"])
@@ -258,9 +250,7 @@ def test_a_handler_that_writes_at_any_line_never_finds_a_plain_socket(
     """ssl takes its C object away before connect() gives up and before close() has closed."""
     peer = over_tls(server(people.good)) if closing else sends()
     ours = pin_context(client(people.authority), PinSet(people.good.pin, None))
-    at = 0
-    while True:
-        at += 1
+    for reached in each_place("line", ssl.__file__, more_than=1):
         with (
             serving(peer) as impostor,
             ours.wrap_socket(socket.socket(), server_hostname=HOST) as wrapped,
@@ -271,7 +261,7 @@ def test_a_handler_that_writes_at_any_line_never_finds_a_plain_socket(
                 with contextlib.suppress(OSError):
                     wrapped.send(SECRET)
 
-            reached = Reached(at, write, "line", ssl.__file__)
+            reached.act = write
             if closing:
                 wrapped.connect(impostor.address)
                 with reached.watching():
@@ -281,10 +271,7 @@ def test_a_handler_that_writes_at_any_line_never_finds_a_plain_socket(
                     wrapped.connect(impostor.address)
                 wrapped.close()
             report = impostor.report()
-        assert report.plaintext == b"", at
-        if reached.count < at:
-            break
-    assert at > 1, "the tracing saw nothing"
+        assert report.plaintext == b"", reached.at
 
 
 # --- one step fails -------------------------------------------------------------------------------

@@ -310,6 +310,22 @@ def test_a_rotated_file_keeps_its_mode(path: Path) -> None:
     assert [file.stat().st_mode & 0o777 for file in (path, older)] == [0o640, 0o640]
 
 
+def where_nothing_can_be_made(program: str, folder: Path) -> str:
+    """What the program says in a folder that cannot be written to."""
+    folder.chmod(0o555)
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    folder.chmod(0o755)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stderr
+
+
 IN_A_FOLDER_OF_OTHERS = """
 import logging, os
 from pinsock import Outcome, RecordLog, Verdict
@@ -328,19 +344,9 @@ def test_where_the_folder_is_not_writable_the_file_grows_on() -> None:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         path = Path(name) / "records.jsonl"
         path.touch()
-        path.parent.chmod(0o555)
-        ran = subprocess.run(
-            [sys.executable, "-c", IN_A_FOLDER_OF_OTHERS],
-            cwd=path.parent,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        path.parent.chmod(0o755)
-        assert ran.returncode == 0, ran.stderr
-        assert ran.stderr.count("cannot be renamed") == 1
-        assert "could not be written" not in ran.stderr
+        said = where_nothing_can_be_made(IN_A_FOLDER_OF_OTHERS, path.parent)
+        assert said.count("cannot be renamed") == 1
+        assert "could not be written" not in said
         assert [record["host"] for record in lines(path)] == [f"h{n}.example" for n in range(20)]
 
 
@@ -525,19 +531,9 @@ def test_a_read_only_file_is_left_as_it_is(path: Path) -> None:
     """And it is logged once, in a process that may read it but not write."""
     path.write_bytes(b'{"host": "old"}\n')
     path.chmod(0o444)
-    path.parent.chmod(0o555)
-    ran = subprocess.run(
-        [sys.executable, "-c", READ_ONLY],
-        cwd=path.parent,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    path.parent.chmod(0o755)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stderr.count("could not be written") == 1
-    assert "Traceback" not in ran.stderr
+    said = where_nothing_can_be_made(READ_ONLY, path.parent)
+    assert said.count("could not be written") == 1
+    assert "Traceback" not in said
     assert path.read_bytes() == b'{"host": "old"}\n'
 
 

@@ -6,18 +6,31 @@ and the secret is gone.
 
 from __future__ import annotations
 
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pytest
 from support.contexts import ANONYMOUS, TLS_1_2, TLS_1_3, VERSIONS, client, server
+from support.impostor import WAIT, calling
 
-from pinsock import PinSet, Verdict, pin_context
+from pinsock import InvalidPolicyError, PinSet, Verdict, pin_context
 
 if TYPE_CHECKING:
+    from pinsock import PinnedContext
     from pinsock._throwaway import Authority, Credential
 
-__all__ = ["PEERS", "SERVED", "CallbackError", "Meeting", "People", "meet", "no_thanks"]
+__all__ = [
+    "PEERS",
+    "SERVED",
+    "CallbackError",
+    "Meeting",
+    "People",
+    "meet",
+    "no_thanks",
+    "serves_nobody",
+]
 
 #: TLS with a pre-shared key has no certificates (Python 3.13).
 PSK = hasattr(ssl.SSLContext, "set_psk_client_callback")
@@ -100,3 +113,27 @@ def _share_a_key(ours: ssl.SSLContext, theirs: ssl.SSLContext, version: ssl.TLSV
         theirs.set_ciphers("PSK")
     ours.set_psk_client_callback(lambda _hint: ("somebody", bytes(32)))  # type: ignore[attr-defined]
     theirs.set_psk_server_callback(lambda _identity: bytes(32))  # type: ignore[attr-defined]
+
+
+def serves_nobody(
+    context: PinnedContext, caller_context: ssl.SSLContext, setting: str, value: object, why: str
+) -> None:
+    """Over BIOs, as a listener, and as one that was wrapped before it was set so."""
+    before = getattr(context, setting)
+    with (
+        context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True) as listener,
+        calling(listener.getsockname(), caller_context) as caller,
+    ):
+        setattr(context, setting, value)
+        assert getattr(context, setting) != before
+        listener.settimeout(WAIT)
+        with pytest.raises(InvalidPolicyError, match=why):
+            listener.accept()
+        assert caller.report().got_nothing()
+    with pytest.raises(InvalidPolicyError, match=why):
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as plain,
+        pytest.raises(InvalidPolicyError, match=why),
+    ):
+        context.wrap_socket(plain, server_side=True)

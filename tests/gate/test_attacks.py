@@ -24,7 +24,6 @@ from support.impostor import (
     Conversation,
     Impostor,
     at_once,
-    calling,
     over_tls,
     reset_by,
     resets,
@@ -47,7 +46,7 @@ from pinsock import (
 )
 from pinsock._throwaway import Authority, Credential
 
-from .meetings import no_thanks
+from .meetings import no_thanks, serves_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -379,25 +378,8 @@ def test_post_handshake_authentication_is_refused_on_a_server(
 ) -> None:
     """It would let data pass before the client has shown its certificate."""
     context = pin_context(server(good, clients=authority), PinSet(good.pin, None))
-    context.post_handshake_auth = True
-    with pytest.raises(InvalidPolicyError, match="post_handshake_auth"):
-        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
-    with (
-        socket.create_server(("127.0.0.1", 0)) as plain,
-        pytest.raises(InvalidPolicyError, match="post_handshake_auth"),
-    ):
-        context.wrap_socket(plain, server_side=True)
-    changed = pin_context(server(good, clients=authority), PinSet(good.pin, None))
-    with (
-        changed.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True) as listener,
-        calling(listener.getsockname(), client(authority, credential=good)) as caller,
-    ):
-        changed.post_handshake_auth = True
-        listener.settimeout(WAIT)
-        with pytest.raises(InvalidPolicyError, match="post_handshake_auth"):
-            listener.accept()
-        report = caller.report()
-    assert report.got_nothing()
+    caller = client(authority, credential=good)
+    serves_nobody(context, caller, "post_handshake_auth", True, "post_handshake_auth")
 
 
 @pytest.mark.parametrize("over", ["bio", "socket"])

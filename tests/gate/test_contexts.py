@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.contexts import VERSIONS, client, server
-from support.impostor import BANNER, HOST, SECRET, WAIT, Impostor, calling, serving
+from support.impostor import BANNER, HOST, SECRET, WAIT, Impostor, serving
 from support.wire import Wire
 
 from pinsock import (
@@ -32,6 +32,8 @@ from pinsock import (
     wrap_socket,
 )
 from pinsock._throwaway import Authority, Credential
+
+from .meetings import serves_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -447,25 +449,8 @@ def test_a_server_must_ask_its_clients_for_a_certificate(
 ) -> None:
     """Pins of certificates that nobody has to show would check nothing."""
     context = pin_context(server(good, clients=authority), pins)
-    context.verify_mode = mode
-    with pytest.raises(InvalidPolicyError, match="CERT_REQUIRED"):
-        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
-    with (
-        socket.create_server(("127.0.0.1", 0)) as plain,
-        pytest.raises(InvalidPolicyError, match="CERT_REQUIRED"),
-    ):
-        context.wrap_socket(plain, server_side=True)
-    changed = pin_context(server(good, clients=authority), PinSet(good.pin, None))
-    with (
-        changed.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True) as listener,
-        calling(listener.getsockname(), client(authority, credential=good)) as caller,
-    ):
-        changed.verify_mode = mode
-        listener.settimeout(WAIT)
-        with pytest.raises(InvalidPolicyError, match="CERT_REQUIRED"):
-            listener.accept()
-        report = caller.report()
-    assert report.got_nothing()
+    caller = client(authority, credential=good)
+    serves_nobody(context, caller, "verify_mode", mode, "CERT_REQUIRED")
 
 
 @pytest.mark.parametrize("over", ["bio", "socket"])

@@ -82,6 +82,22 @@ def test_the_message_names_the_host_the_chain_the_pins_and_what_to_do(
     assert mismatch.chain[2].pin == authority.pin
 
 
+def test_a_set_that_expired_and_a_host_without_one_say_what_to_do(
+    good: Credential,
+) -> None:
+    """Neither is mended by another key."""
+    expired = PinSet(good.pin, None, expires="2020-01-01")
+    for given, headline, advice in (
+        (expired, "the set of pins expired on 2020-01-01", "Update the program's pins"),
+        (None, "the policy has no pins for this host", "Add the host to the policy"),
+    ):
+        verdict = judge(given, HOST, [good.der], 2e9, True)
+        error = refusal(verdict, given, [good.der], peer="server", verified=True, resumed=False)
+        lines = str(error).splitlines()
+        assert lines[0].startswith(f"{HOST}: {headline}")
+        assert lines[-1].strip().startswith(advice)
+
+
 def test_the_data_is_on_the_error(
     mismatch: PinMismatchError, pins: PinSet, authority: Authority
 ) -> None:

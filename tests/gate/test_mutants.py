@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.contexts import TLS_1_2, client, server
+from support.impostor import HOST, SECRET
 from support.wire import Wire
 
-from pinsock import PinMismatchError, PinSet, pin_context
+from pinsock import Outcome, PinMismatchError, PinPolicy, PinSet, pin_context
 
 if TYPE_CHECKING:
     from .meetings import People
@@ -26,3 +27,33 @@ def test_the_early_look_refuses_in_the_very_call_that_saw_the_leaf(people: Peopl
             wire.near.do_handshake()
         assert wire.is_dead()
         assert wire.finish().got_nothing()
+
+
+def test_a_policy_that_lets_other_hosts_pass_still_looks_up_the_chain(people: People) -> None:
+    """The authority's pin matches under chain scope, and is of no use under leaf scope."""
+    for scope, matches in (("chain", True), ("leaf", False)):
+        policy = PinPolicy(
+            {HOST: PinSet(people.authority.pin, None, scope=scope)}, unlisted="allow"
+        )
+        ours = pin_context(client(people.authority), policy)
+        with Wire(ours, server(people.good)) as wire:
+            if matches:
+                wire.do(lambda wire=wire: wire.near.write(SECRET))  # type: ignore[misc]
+                assert wire.finish().application == SECRET
+                assert wire.near.pin_verdict.outcome is Outcome.MATCHED
+                assert wire.near.pin_verdict.pin == people.authority.pin
+            else:
+                with pytest.raises(PinMismatchError):
+                    wire.do(wire.near.do_handshake)
+                assert wire.finish().got_nothing()
+
+
+def test_a_set_of_pins_takes_a_name_that_no_policy_would(people: People) -> None:
+    """What the certificate has to say about it is not pinsock's affair."""
+    ours = client(people.authority)
+    ours.check_hostname = False
+    pinned = pin_context(ours, PinSet(people.good.pin, None))
+    with Wire(pinned, server(people.good), host="Not a host") as wire:
+        wire.do(lambda: wire.near.write(SECRET))
+        assert wire.finish().application == SECRET
+        assert wire.near.pin_verdict.host == "Not a host"

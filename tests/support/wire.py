@@ -34,6 +34,7 @@ class Wire:
         server_side: bool = False,
         session: ssl.SSLSession | None = None,
         banner: bytes = BANNER,
+        host: str = HOST,
     ) -> None:
         self.report = Report()
         self._banner = banner
@@ -44,7 +45,7 @@ class Wire:
             server_side=not server_side,
             server_hostname=HOST if server_side else None,
         )
-        name = None if server_side else HOST
+        name = None if server_side else host
         self._far_sock: socket.socket | None = None
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         if over == "bio":

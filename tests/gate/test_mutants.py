@@ -57,3 +57,14 @@ def test_a_set_of_pins_takes_a_name_that_no_policy_would(people: People) -> None
         wire.do(lambda: wire.near.write(SECRET))
         assert wire.finish().application == SECRET
         assert wire.near.pin_verdict.host == "Not a host"
+
+
+def test_of_a_host_that_is_not_listed_the_leaf_alone_was_looked_at(people: People) -> None:
+    """The verdict says so: there was nothing to look for higher up."""
+    policy = PinPolicy({"another.example": PinSet(people.good.pin, None)}, unlisted="allow")
+    ours = pin_context(client(people.authority), policy)
+    with Wire(ours, server(people.good)) as wire:
+        wire.do(lambda: wire.near.write(SECRET))
+        assert wire.finish().application == SECRET
+        assert wire.near.pin_verdict.outcome is Outcome.UNLISTED
+        assert wire.near.pin_verdict.chain_pins == (people.good.pin,)

@@ -726,7 +726,8 @@ def _load(
                     "not a regular file, which alone can be followed; PinPolicy.from_file reads "
                     "a pipe, once"
                 )
-            data = file.read(_LARGEST + 1)
+            # read() takes memory for as much as it is asked for.
+            data = file.read((min(status.st_size, _LARGEST) if regular else _LARGEST) + 1)
             if len(data) > _LARGEST:
                 raise InvalidPolicyError(
                     f"larger than {_LARGEST // 1_000_000} MB, which no policy is; is it the file "

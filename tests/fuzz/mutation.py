@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["mutated"]
+__all__ = ["MOST", "mutated"]
+
+#: Bytes of an input.
+MOST = 20_000
 
 _ODD = (b"\0", b"\r\n", b"\xff", b"\xed\xa0\x80", b"\xc2\xa0", b'"', b"\\", b";", b"=", b"\x80\x84")
 
 
-def mutated(random: Random, seeds: list[bytes], most: int = 20_000) -> bytes:
-    """One of the seeds, changed up to eight times; at most so many bytes."""
+def mutated(random: Random, seeds: list[bytes]) -> bytes:
+    """One of the seeds, changed up to eight times."""
     data = random.choice(seeds)
     for _ in range(random.randint(0, 8)):
         at = random.randint(0, len(data))
@@ -27,5 +30,5 @@ def mutated(random: Random, seeds: list[bytes], most: int = 20_000) -> bytes:
                 random.choice(seeds)[: random.randint(0, 60)],
             )
         )
-        data = (data[:at] + piece + data[to:])[:most]
+        data = (data[:at] + piece + data[to:])[:MOST]
     return data

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
+import tempfile
+import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 from pinsock import InvalidPinError, InvalidPolicyError, Pin, PinPolicy, PinSet
 from pinsock.cli._starttls import DEFAULT_PORTS, NoTLS, Plain, ask_for_tls
 
-__all__ = ["PROTOCOLS", "SEEDS", "TARGETS", "Target"]
+__all__ = ["CONTROLS", "NEXT", "PROTOCOLS", "SEEDS", "TARGETS", "Target", "comes_to_tls"]
 
 Target: TypeAlias = Callable[[bytes], None]
 
@@ -51,18 +55,41 @@ def pin_text(data: bytes) -> None:
         assert PinSet([str(pin) for pin in pins.pins], None) == pins
 
 
+#: Parts of a key: in tomllib time and memory grow as their square, but for the newest releases,
+#: which have a limit (CPython's issue 149231).
+_KNOWN_TO_BE_SLOW = 500
+
+
+def _policy(read: Callable[[], PinPolicy], text: str) -> PinPolicy | None:
+    if any(line.count(".") > _KNOWN_TO_BE_SLOW for line in text.splitlines()):
+        return None
+    try:
+        found = read()
+    except InvalidPolicyError as error:
+        for message in error.faults or [error]:
+            _is_for_people(str(message))
+        return None
+    assert PinPolicy.from_toml(found.to_toml()) == found
+    return found
+
+
 def policy(data: bytes) -> None:
     """``PinPolicy.from_toml``."""
     text = data.decode("utf-8", "surrogateescape")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of sets without a backup
-        try:
-            read = PinPolicy.from_toml(text)
-        except InvalidPolicyError as error:
-            for message in error.faults or [error]:
-                _is_for_people(str(message))
-        else:
-            assert PinPolicy.from_toml(read.to_toml()) == read
+        _policy(lambda: PinPolicy.from_toml(text), text)
+
+
+def policy_file(data: bytes) -> None:
+    """``PinPolicy.from_file``, whose bytes need not even be text; it is read as its text is."""
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        warnings.simplefilter("ignore")
+        path = Path(folder, "p")
+        path.write_bytes(data)
+        found = _policy(lambda: PinPolicy.from_file(path), data.decode("latin-1"))
+        if found is not None:
+            assert found == PinPolicy.from_toml(data.decode("utf-8"))
 
 
 class _Answered(Plain):
@@ -97,24 +124,24 @@ class _Answered(Plain):
 
 
 #: Stands between a server's answers.
-_NEXT = b"\x1e"
+NEXT = b"\x1e"
 
 
-def starttls(data: bytes) -> None:
-    """``ask_for_tls``: the first byte says of which protocol, the rest is what the server says."""
-    protocol = PROTOCOLS[(data[0] if data else 0) % len(PROTOCOLS)]
+def comes_to_tls(protocol: str, answers: list[bytes]) -> bool:
+    """Whether ``ask_for_tls`` takes these answers of a server for a go-ahead."""
     near, far = socket.socketpair()
     with near, far:
         near.setblocking(False)
         far.setblocking(False)
         try:
-            asyncio.run(_ask(near, far, protocol, data[1:].split(_NEXT)))
+            asyncio.run(_ask(near, far, protocol, answers))
         except NoTLS as error:
             _is_for_people(str(error))
-            return
+            return False
         # What was said before TLS was read as an answer, and TLS would begin with nothing.
         with contextlib.suppress(BlockingIOError):
             assert near.recv(1) == b""
+        return True
 
 
 async def _ask(
@@ -124,10 +151,63 @@ async def _ask(
     await asyncio.wait_for(ask_for_tls(plain, protocol, "server.example"), 10)
 
 
-TARGETS: dict[str, Target] = {"pin-text": pin_text, "policy": policy, "starttls": starttls}
+def starttls(data: bytes) -> None:
+    """``ask_for_tls``: the first byte says of which protocol, the rest is what the server says."""
+    comes_to_tls(PROTOCOLS[(data[0] if data else 0) % len(PROTOCOLS)], data[1:].split(NEXT))
+
+
+TARGETS: dict[str, Target] = {
+    "pin-text": pin_text,
+    "policy": policy,
+    "policy-file": policy_file,
+    "starttls": starttls,
+}
+
+
+# --- what must be found ---------------------------------------------------------------------------
+
+#: Some inputs have it.
+_AT_FAULT = b"\xff"
+
+
+def _work_for(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def _at_fault(fault: Callable[[], object]) -> Target:
+    def target(data: bytes) -> None:
+        if _AT_FAULT in data:
+            fault()
+
+    return target
+
+
+#: Targets that have a fault each.
+CONTROLS: dict[str, Target] = {
+    "error": _at_fault(lambda: {}["no such key"]),
+    "hang": _at_fault(lambda: _work_for(1e9)),
+    "memory": _at_fault(lambda: bytes(60_500_000)),
+    "slow": _at_fault(lambda: _work_for(0.6)),
+    "crash": _at_fault(lambda: os._exit(3)),
+}
 
 _TABLE = b'[[pin]]\nhost = "a.example"\npins = ["sha256/' + _DIGEST + b'"]\nbackup = "none"\n'
-#: What to begin with, by target.
+_END = b"\n[end]\n"
+_POLICIES = [
+    _TABLE + _END,
+    b'unlisted = "allow"\n' + _TABLE + _TABLE.replace(b"a.", b"b\xc3\xbccher.") + _END,
+    _TABLE.replace(b"a.example", b"192.0.2.1")
+    + _TABLE.replace(b"a.example", b"2001:db8::1")
+    + _END,
+    _TABLE + b"expires = 2027-06-30\nreport_only = true\n" + _END,
+    _TABLE + b'expires = 2027-06-30T12:00:00Z\non_expiry = "unpinned"\nnote = "x"\n' + _END,
+    _TABLE.replace(b"a.example", b"**.a.example") + b'scope = "chain"\n' + _END,
+    _TABLE.replace(b'"sha', b'{ label = "x", pin = "sha').replace(b'="]', b'=" }]') + _END,
+    b'[interception]\npins = ["sha256/' + _DIGEST + b'"]\n' + _TABLE + _END,
+]
+#: What to begin with, by target; all of it is right.
 SEEDS: dict[str, list[bytes]] = {
     "pin-text": [
         b"sha256/" + _DIGEST,
@@ -137,17 +217,10 @@ SEEDS: dict[str, list[bytes]] = {
         b"spki:" + ":".join(_HEX[i : i + 2] for i in range(0, 64, 2)).encode(),
         b"3 1 1 " + _HEX.encode(),
         b"3 0 1 " + _HEX.encode(),
-        b"sha256//" + _DIGEST + b";sha256//" + _DIGEST[::-1],
-        b"sha1/2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
+        b"sha256//" + _DIGEST + b"; cert-sha256/" + _DIGEST.replace(b"d", b"e"),
     ],
-    "policy": [
-        _TABLE,
-        b'unlisted = "allow"\nentries = 1\n' + _TABLE,
-        _TABLE + b'expires = 2027-06-30\non_expiry = "unpinned"\nnote = "x"\nreport_only = true\n',
-        _TABLE.replace(b"a.example", b"**.a.example") + b'scope = "chain"\n',
-        _TABLE.replace(b'"sha', b'{ label = "x", pin = "sha').replace(b'="]', b'=" }]'),
-        b'[interception]\npins = ["sha256/' + _DIGEST + b'"]\n' + _TABLE,
-    ],
+    "policy": _POLICIES,
+    "policy-file": [*_POLICIES, b"\xef\xbb\xbf" + _POLICIES[0].replace(b"\n", b"\r\n")],
     "starttls": [
         bytes([PROTOCOLS.index(protocol)]) + said
         for protocol, said in {

@@ -7,31 +7,18 @@ import platform
 import ssl
 import sys
 
-from .comparison import SUITES, WITHOUT_TLS, Comparison, compare, passed
-from .listed import LISTED
+from .comparison import HEADING, SUITES, compare
 
 
-def told(comparison: Comparison) -> bool:
-    """Print the line of one module and what is wrong; whether all is well."""
-    print(
-        f"{comparison.suite:28}{len(comparison.plain):6}{passed(comparison.plain):7}"
-        f"{passed(comparison.pinned):8}{len(comparison.listed):8}{comparison.verdicts:10}",
-        flush=True,
-    )
-    for name in comparison.listed:
-        short = name.removeprefix("test.")
-        also = " (passes with the clients alone pinned)" if LISTED[short].clients_pass else ""
-        print(f"    listed: {short}{also}: {LISTED[short].why}")
-    for name in comparison.unsteady:
-        print(f"    differed once, and not when it was run alone: {name}")
-    for name, result in comparison.worse.items():
-        print(f"    FAILS PINNED: {name}: {result.outcome}\n{result.text}")
-    for name in comparison.better:
-        print(f"    PASSES, and is listed as one that cannot: {name}")
-    judged = comparison.verdicts > 0 or comparison.suite in WITHOUT_TLS
-    if not judged:
-        print("    NOT ONE VERDICT: the pins were not checked")
-    return judged and not (comparison.worse or comparison.better)
+def told(suite: str) -> bool:
+    """Print the lines of one module and what is wrong; whether all is well."""
+    comparison = compare(suite)
+    for line in comparison.lines():
+        print(line, flush=True)
+    faults = list(comparison.faults())
+    for fault in faults:
+        print(f"    FAULT: {fault}", flush=True)
+    return not faults
 
 
 def main() -> int:
@@ -41,9 +28,9 @@ def main() -> int:
     unknown = set(suites) - set(SUITES)
     if unknown:
         parser.error(f"{', '.join(sorted(unknown))}: choose from {', '.join(SUITES)}")
-    print(f"Python {platform.python_version()}, {ssl.OPENSSL_VERSION}")
-    print(f"{'':28} tests  plain  pinned  listed  verdicts")
-    well = [told(compare(suite)) for suite in suites]  # all of them, whatever became of the first
+    print(f"Python {platform.python_version()}, {ssl.OPENSSL_VERSION}; no test uses a network")
+    print(HEADING)
+    well = [told(suite) for suite in suites]  # all of them, whatever became of the first
     return 0 if all(well) else 1
 
 

@@ -355,8 +355,9 @@ class PinSet:
     def match_certificate(self, der: bytes) -> Pin | None:
         """The pin, of any kind, that this certificate in DER matches, or ``None``.
 
-        The digest is looked up in constant time: it depends on the number of pins alone.  Dates,
-        names and signatures are not looked at.  Raises InvalidCertificateError.
+        The C looks the digest up in a time that depends on the number of pins alone; in Python
+        (``pinsock.BACKEND``) it compares in constant time, and a match takes a little longer.
+        Dates, names and signatures are not looked at.  Raises InvalidCertificateError.
         """
         if type(der) is not bytes:
             der = _as_bytes(der)

@@ -6,14 +6,20 @@ What is counted are TLS records: OpenSSL puts each message of a handshake into o
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
+import select
 import socket
 import ssl
+import termios
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Event
-from typing import TYPE_CHECKING
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, TypeAlias
 
 from support.contexts import client, server
-from support.impostor import BANNER, HOST, Report, advance, at_once, reset_by
+from support.impostor import BANNER, HOST, WAIT, Report, advance, at_once, reset_by
 
 from pinsock import PinnedContext, PinSet, pin_context
 
@@ -22,7 +28,21 @@ if TYPE_CHECKING:
 
     from pinsock._throwaway import Authority, Credential
 
-__all__ = ["ENDS", "FAULTS", "Faulty", "Meeting", "messages", "records"]
+__all__ = [
+    "ENDS",
+    "FAULTS",
+    "SHORT",
+    "WAITS",
+    "Fault",
+    "Faulty",
+    "Meeting",
+    "await_taken",
+    "messages",
+    "records",
+]
+
+#: Seconds that our end gives a handshake whose peer falls silent, or is too slow.
+SHORT = 0.06
 
 
 def records(flight: bytes) -> Iterator[bytes]:
@@ -66,8 +86,12 @@ class Meeting:
         return cls(ours, theirs, side == "server")
 
 
-def messages(meeting: Meeting) -> int:
+@functools.cache
+def messages(
+    side: str, authority: Authority, credential: Credential, version: ssl.TLSVersion
+) -> int:
     """How many records the peer sends before our end is through with its handshake."""
+    meeting = Meeting.between(side, authority, credential, credential, version)
     here, there = ssl.MemoryBIO(), ssl.MemoryBIO()
     name = None if meeting.server_side else HOST
     ours = meeting.ours.wrap_bio(here, there, meeting.server_side, server_hostname=name)
@@ -94,63 +118,110 @@ def messages(meeting: Meeting) -> int:
     raise AssertionError("the handshake does not end")
 
 
-def resets(sock: socket.socket, record: bytes) -> bool:
-    sock.sendall(record[: len(record) // 2])
+# --- faults: what is done in the place of sending a record, and whether the peer goes on ----------
+
+Fault: TypeAlias = "Callable[[Faulty, socket.socket, bytes], bool]"
+
+
+def resets(_: Faulty, sock: socket.socket, _record: bytes) -> bool:
     reset_by(sock)
     return False
 
 
-def stalls(sock: socket.socket, record: bytes) -> bool:
-    sock.sendall(record[: len(record) // 2])
+def stalls(_: Faulty, _sock: socket.socket, _record: bytes) -> bool:
     return False
 
 
-def sends_garbage(sock: socket.socket, record: bytes) -> bool:
-    """Of the right length and type."""
-    sock.sendall(record[:5] + bytes(byte ^ 0xA5 for byte in record[5:]))
-    return False
-
-
-def sends_no_tls(sock: socket.socket, record: bytes) -> bool:
-    """Not even a record."""
-    sock.sendall(b"\0" * len(record))
-    return False
-
-
-def half_closes(sock: socket.socket, record: bytes) -> bool:
-    sock.sendall(record[: len(record) // 2])
+def half_closes(_: Faulty, sock: socket.socket, _record: bytes) -> bool:
     sock.shutdown(socket.SHUT_WR)
     return False
 
 
-def drips(sock: socket.socket, record: bytes) -> bool:
-    """One byte at a time; it does go on."""
+def midway(fault: Fault) -> Fault:
+    """After half of the record."""
+
+    def strike(peer: Faulty, sock: socket.socket, record: bytes) -> bool:
+        sock.sendall(record[: len(record) // 2])
+        return fault(peer, sock, record)
+
+    return strike
+
+
+def says(change: Callable[[bytes], bytes]) -> Fault:
+    """Something else than the record, and no more."""
+
+    def strike(_: Faulty, sock: socket.socket, record: bytes) -> bool:
+        sock.sendall(change(record))
+        return False
+
+    return strike
+
+
+def drips(peer: Faulty, sock: socket.socket, record: bytes) -> bool:
+    """Our end has taken each byte before the next is sent; it does go on."""
     for i in range(len(record)):
         sock.sendall(record[i : i + 1])
+        await_taken(peer)
     return True
 
 
-FAULTS: dict[str, Callable[[socket.socket, bytes], bool]] = {
-    "resets": resets,
-    "stalls": stalls,
-    "sends garbage": sends_garbage,
-    "sends no TLS": sends_no_tls,
-    "half-closes": half_closes,
+def await_taken(peer: Faulty) -> None:
+    """Until our end has read all that was sent, or is closed, which is an OSError."""
+    near = peer.near.result(WAIT)
+    bound = monotonic() + WAIT
+    while fcntl.ioctl(near, termios.FIONREAD, bytes(4)) != bytes(4):
+        assert monotonic() < bound, "our end does not read"
+        sleep(0)
+
+
+def drips_too_slowly(_: Faulty, sock: socket.socket, record: bytes) -> bool:
+    """A byte comes before each wait has ended, but all of them take longer than SHORT, and the last
+    one never comes: a handshake over a socket that ran out of time may be gone on with."""
+    for i in range(len(record) - 1):
+        sock.sendall(record[i : i + 1])
+        if select.select([sock], [], [], SHORT / 3)[0]:
+            break  # our end has hung up
+    return False
+
+
+def alert(level: int, description: int) -> bytes:
+    """In the clear (RFC 8446, section 6)."""
+    return bytes([21, 3, 3, 0, 2, level, description])
+
+
+FAULTS: dict[str, Fault] = {
+    "resets in a message": midway(resets),
+    "resets before a message": resets,
+    "stalls in a message": midway(stalls),
+    "stalls before a message": stalls,
+    "half-closes in a message": midway(half_closes),
+    "half-closes before a message": half_closes,
+    # Of the right length and type; of the right type alone; not even a record.
+    "sends garbage": says(lambda record: record[:5] + bytes(byte ^ 0xA5 for byte in record[5:])),
+    "sends too long a record": says(lambda record: record[:3] + b"\xff\xff" + record[5:]),
+    "sends no TLS": says(lambda record: bytes(len(record))),
+    "sends a fatal alert": says(lambda _: alert(2, 40)),  # handshake_failure
+    "says goodbye": says(lambda _: alert(1, 0)),  # close_notify
     "drips": drips,
+    "drips too slowly": drips_too_slowly,
 }
 #: After these there is no handshake, whatever the key.
 ENDS = frozenset(FAULTS) - {"drips"}
+#: These our end does not notice before its time is out.
+WAITS = frozenset({"stalls in a message", "stalls before a message", "drips too slowly"})
 
 
 @dataclass
 class Faulty:
-    """A conversation (see ``support.impostor``) in which one record goes wrong, and what follows
-    is never sent, or does not go wrong and is sent one byte at a time."""
+    """A conversation (see ``support.impostor``) in which one record goes wrong; what follows is
+    never sent, unless the fault is one after which the peer goes on."""
 
     meeting: Meeting
-    fault: str
-    at: int
-    """The number of the record, from 0."""
+    fault: Fault = stalls
+    at: int = -1
+    """The number of the record, from 0; -1: none."""
+    near: Future[int] = field(default_factory=Future)
+    """The descriptor of our end, from whoever has made it."""
     reached: bool = False
     """Whether it came to that record."""
     settled: Event = field(default_factory=Event)
@@ -182,7 +253,7 @@ class Faulty:
                 with contextlib.suppress(OSError):  # our end may have cut the connection
                     if sent == self.at:
                         self.reached = True
-                        speaking = FAULTS[self.fault](sock, record)
+                        speaking = self.fault(self, sock, record)
                         self.settled.set()
                     else:
                         sock.sendall(record)

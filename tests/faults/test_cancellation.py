@@ -1,67 +1,71 @@
-"""A client that is cancelled while it connects, wherever it waits, leaves nothing half open."""
+"""An end that is cancelled in its handshake, wherever it waits, leaves nothing half open."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 import types
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 import pytest
 import trio
-from anyio.streams.tls import TLSStream
-from support.contexts import VERSIONS, client, server
-from support.impostor import BANNER, HOST, SECRET, WAIT, Report, over_tls, serving
+from support.contexts import VERSIONS
+from support.impostor import SECRET, WAIT, Report
 
-from pinsock import PinMismatchError, PinSet, pin_context
+from pinsock import PinMismatchError
 
-from .peers import Faulty, Meeting, messages
+from .peers import FAULTS, Faulty, Meeting, messages
+from .ways import (
+    Talk,
+    anyio_talks,
+    asyncio_starts_tls,
+    asyncio_talks,
+    connected,
+    descriptors,
+    trio_talks,
+)
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Coroutine, Generator, Iterator
+    from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 
     from pinsock._throwaway import Authority, Credential
 
-    Talk: TypeAlias = Callable[[ssl.SSLContext, socket.socket], Coroutine[Any, Any, None]]
+#: What is done within can be cancelled by what it gives.
+Cancellable: TypeAlias = Callable[[], AbstractAsyncContextManager[Callable[[], object]]]
 
 
-async def asyncio_talks(context: ssl.SSLContext, sock: socket.socket) -> None:
-    reader, writer = await asyncio.open_connection(sock=sock, ssl=context, server_hostname=HOST)
-    try:
-        writer.write(SECRET)
-        await writer.drain()
-        assert await reader.readexactly(len(BANNER)) == BANNER
-    finally:
-        writer.transport.abort()  # close() would be waited for, and that could be cancelled too
+@contextlib.asynccontextmanager
+async def in_a_scope() -> AsyncIterator[Callable[[], object]]:
+    with anyio.CancelScope() as scope:
+        yield scope.cancel
 
 
-async def trio_talks(context: ssl.SSLContext, sock: socket.socket) -> None:
-    async with trio.SocketStream(trio.socket.from_stdlib_socket(sock)) as tcp:
-        stream = trio.SSLStream(tcp, context, server_hostname=HOST)
-        await stream.send_all(SECRET)
-        assert await stream.receive_some(len(BANNER)) == BANNER
+@contextlib.asynccontextmanager
+async def in_a_timeout() -> AsyncIterator[Callable[[], object]]:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(None) as timeout:
+
+            def run_out() -> None:
+                with contextlib.suppress(RuntimeError):  # it has ended
+                    timeout.reschedule(0.0)
+
+            yield run_out
 
 
-async def anyio_talks(context: ssl.SSLContext, sock: socket.socket) -> None:
-    async with await anyio.abc.SocketStream.from_socket(sock) as tcp:
-        stream = await TLSStream.wrap(
-            tcp, hostname=HOST, ssl_context=context, standard_compatible=False
-        )
-        await stream.send(SECRET)
-        assert await stream.receive(len(BANNER)) == BANNER
-
-
-LOOPS: dict[str, tuple[Talk, str]] = {
-    "asyncio": (asyncio_talks, "asyncio"),
-    "trio": (trio_talks, "trio"),
-    "anyio over asyncio": (anyio_talks, "asyncio"),
-    "anyio over trio": (anyio_talks, "trio"),
+LOOPS: dict[str, tuple[Talk, Cancellable, str]] = {
+    "asyncio": (asyncio_talks, in_a_scope, "asyncio"),
+    "asyncio.timeout": (asyncio_talks, in_a_timeout, "asyncio"),
+    "asyncio, start_tls": (asyncio_starts_tls, in_a_timeout, "asyncio"),
+    "trio": (trio_talks, in_a_scope, "trio"),
+    "anyio over asyncio": (anyio_talks, in_a_scope, "asyncio"),
+    "anyio over trio": (anyio_talks, in_a_scope, "trio"),
 }
 each_loop = pytest.mark.parametrize("loop", LOOPS)
+each_side = pytest.mark.parametrize("side", ["client", "server"])
 each_version = pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
 each_key = pytest.mark.parametrize("right", [True, False], ids=["right key", "wrong key"])
 
@@ -75,7 +79,7 @@ class Counted:
 
     @types.coroutine
     def run(
-        self, work: Coroutine[Any, Any, None], cancel: Callable[[], object]
+        self, work: Coroutine[Any, Any, object], cancel: Callable[[], object]
     ) -> Generator[Any, Any, None]:
         step: Callable[[Any], Any] = work.send
         argument: Any = None
@@ -93,32 +97,31 @@ class Counted:
                 step, argument = work.throw, error
 
 
-def descriptors() -> int:
-    return len(os.listdir("/dev/fd"))
-
-
 @contextlib.contextmanager
-def refusals() -> Iterator[None]:
-    """Within, a connection may be refused; trio tells so as the cause of an error of its own."""
+def refusals(right: bool) -> Iterator[None]:
+    """Within, the wrong key may be refused; trio tells so as the cause of an error of its own."""
     try:
         yield
     except (PinMismatchError, trio.BrokenResourceError) as error:
         assert isinstance(error.__cause__ or error, PinMismatchError)  # noqa: PT017 - at most
+        assert not right
 
 
-def is_as_it_should(report: Report, right: bool) -> bool:
-    """All or nothing, and nothing for the wrong key."""
+def is_as_it_should(report: Report, side: str, right: bool) -> bool:
+    """All or nothing, and for the wrong key nothing and not even our certificate."""
     if right:
         return not report.plaintext and report.application in {b"", SECRET}
-    return report.got_nothing()
+    return report.got_nothing() and (report.certificate is None or side == "server")
 
 
 @each_key
 @each_version
+@each_side
 @each_loop
-def test_cancelled_at_any_await_a_client_says_all_or_nothing(
+def test_cancelled_at_any_await_our_end_says_all_or_nothing(
     *,
     loop: str,
+    side: str,
     version: ssl.TLSVersion,
     right: bool,
     authority: Authority,
@@ -126,69 +129,67 @@ def test_cancelled_at_any_await_a_client_says_all_or_nothing(
     bad: Credential,
 ) -> None:
     """The wrong key gets nothing, the right one the secret or nothing; no socket stays open."""
-    context = pin_context(client(authority, version), PinSet(good.pin, None))
-    talk, backend = LOOPS[loop]
+    meeting = Meeting.between(side, authority, good, good if right else bad, version)
+    talk, cancellable, backend = LOOPS[loop]
+    before = descriptors()
     at = 0
-    with serving(over_tls(server(good if right else bad, version))) as impostor:
-        before = descriptors()
-        while True:
-            at += 1
-            counted = Counted(at)
+    while True:
+        at += 1
+        counted = Counted(at)
+        with connected(Faulty(meeting), meeting.server_side) as (sock, impostor):
 
-            async def main(counted: Counted = counted) -> None:
-                sock = socket.create_connection(impostor.address)
-                sock.setblocking(False)
-                with anyio.fail_after(WAIT), anyio.CancelScope() as scope:
-                    await counted.run(talk(context, sock), scope.cancel)
+            async def main(counted: Counted = counted, sock: Any = sock) -> None:
+                with anyio.fail_after(WAIT):
+                    async with cancellable() as cancel:
+                        await counted.run(talk(meeting, sock, WAIT), cancel)
 
-            with contextlib.nullcontext() if right else refusals():
+            with refusals(right):
                 anyio.run(main, backend=backend)
             report = impostor.report()
-            assert is_as_it_should(report, right), at
-            assert descriptors() == before, at
-            if counted.count < at:
-                break
-        assert report.application == (SECRET if right else b"")  # nobody was in the way
+        assert is_as_it_should(report, side, right), at
+        assert descriptors() == before, at
+        if counted.count < at:
+            break
+    assert report.application == (SECRET if right else b"")  # nobody was in the way
     assert at > 1, "it was never suspended"
 
 
 @each_key
 @each_version
+@each_side
 @each_loop
-def test_cancelled_in_the_middle_of_any_message_a_client_says_nothing(
+def test_cancelled_in_the_middle_of_any_message_our_end_says_nothing(
     *,
     loop: str,
+    side: str,
     version: ssl.TLSVersion,
     right: bool,
     authority: Authority,
     good: Credential,
     bad: Credential,
 ) -> None:
-    """The server stops within a message of the handshake, and then the client is cancelled."""
-    through = messages(Meeting.between("client", authority, good, good, version))
-    meeting = Meeting.between("client", authority, good, good if right else bad, version)
-    talk, backend = LOOPS[loop]
+    """The peer stops within a message of the handshake, and then our end is cancelled."""
+    through = messages(side, authority, good, version)
+    meeting = Meeting.between(side, authority, good, good if right else bad, version)
+    talk, cancellable, backend = LOOPS[loop]
     before = descriptors()
     for at in range(through):
-        peer = Faulty(meeting, "stalls", at)
-        with serving(peer) as impostor:
+        peer = Faulty(meeting, FAULTS["stalls in a message"], at)
+        with connected(peer, meeting.server_side) as (sock, impostor):
 
-            async def main(peer: Faulty = peer, address: Any = impostor.address) -> None:
-                sock = socket.create_connection(address)
-                sock.setblocking(False)
+            async def main(peer: Faulty = peer, sock: Any = sock) -> None:
+                async def wait(cancel: Callable[[], object]) -> None:
+                    await anyio.to_thread.run_sync(peer.settled.wait, WAIT)
+                    cancel()
+
                 with anyio.fail_after(WAIT):
-                    async with anyio.create_task_group() as group:
-                        group.start_soon(refused_at_most, talk(meeting.ours, sock))
-                        await anyio.to_thread.run_sync(peer.settled.wait, WAIT)
-                        group.cancel_scope.cancel()
+                    async with anyio.create_task_group() as group, cancellable() as cancel:
+                        group.start_soon(wait, cancel)
+                        with refusals(right):
+                            await talk(meeting, sock, WAIT)
 
             anyio.run(main, backend=backend)
             report = impostor.report()
-            assert report.got_nothing(), at
-            assert report.certificate is None or right, at
+        assert report.got_nothing(), at
+        assert is_as_it_should(report, side, right), at
         assert descriptors() == before, at
-
-
-async def refused_at_most(talk: Coroutine[Any, Any, None]) -> None:
-    with refusals():
-        await talk

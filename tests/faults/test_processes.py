@@ -5,23 +5,28 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from support.contexts import server
-from support.impostor import HOST, SECRET, sends, serving
+from support.impostor import BANNER, HOST, SECRET, WAIT, over_tls, sends, serving
 
 if TYPE_CHECKING:
+    import socket
     from pathlib import Path
+
+    from support.impostor import Conversation, Report
 
     from pinsock._throwaway import Authority, Credential
 
 #: Seconds for a whole program.
 LIMIT = 60.0
+CHILDS_LIMIT = 20
 CHILDREN = 6
 
 BEGIN = f"""
-import faulthandler, gc, logging, os, socket, ssl, sys, threading, time
+import faulthandler, gc, logging, os, signal, socket, ssl, sys, threading, time
 import pinsock
 
 logging.disable()  # a refusal is logged, and here nothing else may be said
@@ -84,6 +89,7 @@ children = []
 for _ in range({CHILDREN}):
     child = os.fork()
     if not child:
+        signal.alarm({CHILDS_LIMIT})  # nobody else would end it
         try:
             meet()
         except BaseException as error:
@@ -141,6 +147,120 @@ def test_a_fork_leaves_the_child_no_lock_that_another_thread_has(
         program.run(HOLDS + FORKS, pinned.address[1], impostor.address[1])
         for _ in range(CHILDREN + 1):
             assert pinned.report().application == SECRET
+            assert impostor.report().got_nothing()
+
+
+#: Before FORKS: another thread is in the middle of its handshake, and is watched.
+UNDER_WAY = """
+import warnings
+
+warnings.simplefilter("ignore", DeprecationWarning)  # Python's own, of forks in such programs
+listener = socket.create_server(("127.0.0.1", 0))
+port = listener.getsockname()[1]
+threading.Thread(target=connect, args=[port], daemon=True).start()
+there = listener.accept()[0]
+assert there.recv(1) == b"\\x16"  # the first byte of its ClientHello
+"""
+
+
+@forks
+def test_a_handshake_of_another_thread_is_no_matter_of_the_childs(
+    program: Program, good: Credential, bad: Credential
+) -> None:
+    """In the child nobody uses that connection; others are made and judged as ever."""
+    with serving(server(good)) as pinned, serving(server(bad)) as impostor:
+        program.run(UNDER_WAY + FORKS, pinned.address[1], impostor.address[1])
+        for _ in range(CHILDREN + 1):
+            assert pinned.report().application == SECRET
+            assert impostor.report().got_nothing()
+
+
+#: One process goes on with a connection, and the other lets go of its half.
+HANDED_OVER = f"""
+right, wrong, start = ports
+
+
+def may_answer():
+    socket.create_connection(("127.0.0.1", int(start)), 20).close()
+
+
+def opened(port):
+    may_answer()
+    return connect(port)
+
+
+def begun(port):
+    sock = connect(port, do_handshake_on_connect=False)
+    sock.setblocking(False)
+    try:
+        sock.do_handshake()
+    except ssl.SSLWantReadError:
+        sock.settimeout(20)
+        return sock
+    raise SystemExit("the server did answer")
+
+
+def say(sock):
+    sock.sendall(SECRET)
+    assert sock.recv({len(BANNER)}) == {BANNER!r}
+    sock.unwrap().close()
+
+
+def be_refused(sock):
+    for _ in range(2):
+        try:
+            sock.sendall(SECRET)
+        except pinsock.PinMismatchError:
+            continue
+        raise SystemExit("the wrong key was let in")
+    sock.close()
+
+
+for begin, port, go_on in [(opened, right, say), (begun, right, say), (begun, wrong, be_refused)]:
+    for parent_goes_on in (True, False):
+        sock = begin(port)
+        child = os.fork()
+        if not child:
+            signal.alarm({CHILDS_LIMIT})
+        if bool(child) is parent_goes_on:
+            if child:  # which has ended with all that it had open
+                assert os.waitpid(child, 0)[1] == 0
+            if begin is begun:
+                may_answer()
+            go_on(sock)
+        else:
+            sock.close()
+        if not child:
+            sys.exit()
+        if not parent_goes_on:
+            assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@forks
+def test_a_forked_connection_is_of_use_to_one_process_and_the_others_end_does_it_no_harm(
+    program: Program, good: Credential, bad: Credential
+) -> None:
+    """An open one, and one in mid-handshake: there the wrong key is refused all the same."""
+    may_answer = threading.Semaphore(0)
+
+    def answers(credential: Credential) -> Conversation:
+        def converse(sock: socket.socket, report: Report) -> None:
+            assert may_answer.acquire(timeout=WAIT)
+            over_tls(server(credential))(sock, report)
+
+        return converse
+
+    with (
+        serving(answers(good)) as pinned,
+        serving(answers(bad)) as impostor,
+        serving(lambda *_: may_answer.release()) as start,
+    ):
+        program.run(HANDED_OVER, *(peer.address[1] for peer in (pinned, impostor, start)))
+        for _ in range(4):
+            report = pinned.report()
+            assert (report.application, report.plaintext) == (SECRET, b"")
+        for _ in range(2):
             assert impostor.report().got_nothing()
 
 

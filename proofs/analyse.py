@@ -1,11 +1,14 @@
 """``python -m proofs.analyse``: gcc -fanalyzer, clang-tidy and cppcheck have nothing to say.
 
-Each is shown proofs/careless.c as well, and has to complain.  They find common mistakes; of the
-faults in proofs/faults.py they find none, so they prove nothing.
+Each is shown the mistakes of proofs/careless.c as well, in a file and in a header, and has to
+complain of each, and not of the file without one.  They find common mistakes; of the faults in
+proofs/faults.py they find none, so they prove nothing.
 """
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Final
 
 from proofs.common import CSRC, LIBRARY, PROOFS, Failure, need, run, say
@@ -33,6 +36,8 @@ ANALYSERS: Final = {
         "clang-tidy-19",
         "--quiet",
         "--warnings-as-errors=*",
+        "--header-filter=.*",
+        *("--extra-arg=-Xclang", "--extra-arg=-analyzer-opt-analyze-headers"),
         f"--checks={','.join(CHECKS)}",
     ),
     "cppcheck": (
@@ -45,17 +50,34 @@ ANALYSERS: Final = {
 }
 
 
+MISTAKES: Final = ("NEVER_FREED", "USED_AFTER_FREE", "FREED_TWICE")
+
+
+def analyse(name: str, file: Path, *flags: str) -> str:
+    """What one of them says of a file, ``""`` if nothing."""
+    before = ("--", "-std=c99") if name == "clang-tidy" else ()
+    done = run(*ANALYSERS[name], file, *before, f"-I{CSRC}", *flags)
+    return f"{name}, {file.name}:\n{done.stdout}{done.stderr}" if done.returncode != 0 else ""
+
+
 def main() -> None:
     need("gcc", "clang-tidy-19", "cppcheck")
-    for name, command in ANALYSERS.items():
-        after = ("--", "-std=c99", f"-I{CSRC}") if name == "clang-tidy" else (f"-I{CSRC}",)
-        for file in LIBRARY:
-            done = run(*command, CSRC / file, *after)
-            if done.returncode != 0:
-                raise Failure(f"{name}, {file}:\n{done.stdout}{done.stderr}")
-        if run(*command, PROOFS / "careless.c", *after).returncode == 0:
-            raise Failure(f"{name} has nothing to say of careless.c")
-        say(f"{name}: nothing to say of {' and '.join(LIBRARY)}")
+    with tempfile.TemporaryDirectory() as folder:
+        careless = PROOFS / "careless.c"
+        Path(folder, "careless.h").write_text(careless.read_text())
+        includes = Path(folder, "includes.c")
+        includes.write_text('#include "careless.h"\n')
+        for name in ANALYSERS:
+            for file in LIBRARY:
+                if said := analyse(name, CSRC / file):
+                    raise Failure(said)
+            for example in (careless, includes):
+                if said := analyse(name, example, "-DNO_MISTAKE"):
+                    raise Failure(said)
+                for mistake in MISTAKES:
+                    if not analyse(name, example, f"-D{mistake}"):
+                        raise Failure(f"{name} has nothing to say of {example.name}, {mistake}")
+            say(f"{name}: nothing to say of {' and '.join(LIBRARY)}; finds {', '.join(MISTAKES)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-/* What gcc's analyser, clang-tidy and cppcheck must each complain of: nothing is freed. */
+/* What gcc's analyser, clang-tidy and cppcheck must each complain of: one mistake at a time,
+ * here and where this file is included. */
 #include <stdlib.h>
 
 int careless(int number);
@@ -6,10 +7,24 @@ int careless(int number);
 int careless(int number)
 {
     int *copy = malloc(sizeof *copy);
+    int result;
 
     if (copy == NULL) {
         return 0;
     }
     *copy = number;
-    return *copy;
+#if defined NEVER_FREED
+    result = *copy;
+#elif defined USED_AFTER_FREE
+    free(copy);
+    result = *copy;
+#elif defined FREED_TWICE
+    result = *copy;
+    free(copy);
+    free(copy);
+#else
+    result = *copy;
+    free(copy);
+#endif
+    return result;
 }

@@ -97,3 +97,15 @@ FAULTS: Final = (
     Fault("rows overlap", "pin_table.c", SCAN, "table + i * PINSOCK_DIGEST_SIZE", "table + i"),
     Fault("the wrong bit decides", "pin_table.c", SCAN, ">> 63", ">> 62"),
 )
+
+#: Not of the code but of a contract, which then says nothing.
+CONTRADICTION: Final = Fault(
+    "a contract that no caller can keep",
+    "spki.c",
+    "skip",
+    "  assigns r->position, r->result;\n  ensures readable(r);\n"
+    "  ensures \\result == 0 || \\result == 1;\n  ensures \\result == 1 <==> element(",
+    "  requires r->position > r->end;\n"
+    "  assigns r->position, r->result;\n  ensures readable(r);\n"
+    "  ensures \\result == 0 || \\result == 1;\n  ensures \\result == 1 <==> element(",
+)

@@ -18,11 +18,11 @@ HOSTILE = ("tests/check/test_hostile.py", "tests/check/test_native.py", "tests/c
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("fuzz", "--runs", "1000000"),
+        ("fuzz", "--runs", "1000000", "--twins", "20000"),
         ("coverage",),
         ("sanitised", "-q", *HOSTILE),
         ("analyse",),
-        ("prove", "--rows", "4"),
+        ("prove", "--short"),
         ("constant_time",),
         ("foreign",),
         ("mutate", "--every", "10"),

@@ -196,6 +196,7 @@ class Gate:
         "_lock",
         "_look",
         "_needs_chain",
+        "_offered",
         "_on_verdict",
         "_open",
         "_pins",
@@ -277,6 +278,8 @@ class Gate:
         self.watch = watch
         self._required = required
         self._look = look
+        #: The id of the session that is offered, over BIOs.
+        self._offered: bytes | None = None
         #: What the early look refused, and the certificate that it saw.
         self._early: tuple[Verdict, bytes] | None = None
         #: Whether it saw one and did not refuse it.
@@ -309,6 +312,10 @@ class Gate:
                     raise self._failure.again()
                 if self._open:
                     return  # by another thread, for which this one waited
+                if self._look and not self.begun:
+                    session = self.real.session
+                    # One without an id is not offered, and the one in its place has none either.
+                    self._offered = (session and session.id) or None
                 self.begun = True
                 if self.watch:
                     self._watched_handshake()
@@ -388,7 +395,8 @@ class Gate:
         """Over BIOs: what goes out now is held back until this has returned."""
         try:
             chain = self.real.get_unverified_chain()
-            if chain:
+            # OpenSSL 3.5 has that of the offered session until the server has declined it.
+            if chain and (self._offered is None or self.real.session.id != self._offered):
                 self.see_leaf(chain[0].public_bytes(_DER))
         except BaseException:
             self.look_failed()

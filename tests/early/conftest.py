@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,9 +29,12 @@ def me(authority: Authority) -> Credential:
 @pytest.fixture(scope="session")
 def ballast(authority: Authority) -> tuple[x509.Certificate, ...]:
     """Over 64 kB of certificates, to send along in a chain."""
-    extension = x509.UnrecognizedExtension(_BALLAST, bytes(16_500))
     return tuple(
-        authority.issue(f"ballast {number}", extensions=(extension,)).certificate
+        # Of random bytes, for OpenSSL 3.5 compresses a client's certificates (RFC 8879).
+        authority.issue(
+            f"ballast {number}",
+            extensions=(x509.UnrecognizedExtension(_BALLAST, os.urandom(16_500)),),
+        ).certificate
         for number in range(4)
     )
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from support.contexts import TLS_1_2, VERSIONS, server
+from support.contexts import TLS_1_2, TLS_1_3, VERSIONS, server
 from support.impostor import BANNER, HOST, SECRET, WAIT, resets, sends, serving
 from support.wire import Wire
 
@@ -21,7 +21,7 @@ from pinsock import PinMismatchError, PinnedContext, PinSet, PinVerificationErro
 from pinsock._throwaway import Authority, Credential
 
 from .ways import SOCKETS, WAYS, Recorder, callback_of
-from .witness import Witness, words
+from .witness import Witness, message_name, words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,6 +154,32 @@ def test_a_session_that_an_impostor_declines_does_not_blind_the_look(
 
 @each_over
 @each_version
+def test_a_session_without_an_id_does_not_blind_the_look(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    good: Credential,
+    bad: Credential,
+    over: Over,
+    version: ssl.TLSVersion,
+) -> None:
+    """In TLS 1.3 it has none until the server's ticket is there, and is not offered without; and in
+    TLS 1.2 a server that means to send a ticket gives none."""
+    with Wire(ours, Witness(good, authority, TLS_1_3).context, over=over) as wire:
+        wire.do(wire.near.do_handshake)
+        session = wire.near.session
+    assert session.id == b""
+    impostor = Witness(bad, authority, version)
+    with Wire(ours, impostor.context, over=over, session=session) as wire:
+        with pytest.raises(PinMismatchError):
+            wire.do(lambda: wire.near.write(SECRET))
+        report = wire.finish()
+    assert words(report.raw) == ["ClientHello"]
+    assert report.certificate is None
+
+
+@each_over
+@each_version
 def test_a_session_of_a_key_that_was_replaced_does_not_stand_in_the_way(
     *,
     ours: PinnedContext,
@@ -224,7 +250,7 @@ def test_a_callback_of_somebody_else_is_left_alone(
     heard: list[str] = []
 
     def listen(*arguments: Any) -> None:
-        heard.append(arguments[4].name)
+        heard.append(message_name(arguments[4]))
 
     peer = Witness(good, authority, version)
     if when == "before the wrap":

@@ -11,16 +11,19 @@ import contextlib
 import selectors
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import anyio
 import trio
-import uvloop
 from support.impostor import BANNER, HOST, SECRET, WAIT
 
 import pinsock
 from pinsock import PinnedContext
+
+if sys.platform != "win32":  # for which there is no uvloop
+    import uvloop
 
 __all__ = ["OBJECTS", "SOCKETS", "WAYS", "Pump", "Recorder", "Way", "callback_of"]
 
@@ -255,9 +258,10 @@ OBJECTS: dict[str, Way] = {
     "MemoryBIO": memory_bio,
     "asyncio": on_asyncio,
     "asyncio, start_tls": start_tls,
-    "uvloop": on_uvloop,
     "trio": on_trio,
     "anyio on asyncio": anyio_on_asyncio,
     "anyio on trio": anyio_on_trio,
 }
+if sys.platform != "win32":
+    OBJECTS["uvloop"] = on_uvloop
 WAYS = SOCKETS | OBJECTS

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-__all__ = ["TROUBLES", "Trouble", "Witness", "hellos", "words"]
+__all__ = ["TROUBLES", "Trouble", "Witness", "hellos", "message_name", "words"]
 
 #: What makes the server's half of the handshake harder to look at.
 Trouble = Literal[
@@ -53,6 +53,11 @@ def records(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         yield data[0], data[5:end]
         data = data[end:]
+
+
+def message_name(message_type: Any) -> str:
+    """``ssl``'s name of a handshake message; it has none for a compressed certificate."""
+    return "CERTIFICATE" if message_type == 25 else str(message_type.name)  # RFC 8879
 
 
 def words(raw: bytes) -> list[str]:
@@ -120,7 +125,7 @@ class Witness:
         _data: bytes,
     ) -> None:
         if direction == "read" and content_type == _HANDSHAKE:
-            self.messages.append(message_type.name)
+            self.messages.append(message_name(message_type))
 
     def __call__(self, sock: socket.socket, report: Report) -> None:
         at_once(sock)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from support.contexts import only
+from support.contexts import ephemeral, only
 from support.impostor import HOST, SECRET, Report
 
 from pinsock import Pin, PinnedContext, PinSet
@@ -52,7 +52,7 @@ def pinned(
     on_verdict: Callable[[Verdict], object] | None = None,
 ) -> PinnedContext:
     """A client that was never given a certificate of its own."""
-    context = only(PinnedContext(pins=pins, on_verdict=on_verdict), version)
+    context = ephemeral(only(PinnedContext(pins=pins, on_verdict=on_verdict), version))
     for authority in trusted:
         context.load_verify_locations(cadata=authority.pem)
     return context

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from pinsock._throwaway import Authority, Credential
 
-__all__ = ["ANONYMOUS", "TLS_1_2", "TLS_1_3", "VERSIONS", "client", "only", "server"]
+__all__ = ["ANONYMOUS", "TLS_1_2", "TLS_1_3", "VERSIONS", "client", "ephemeral", "only", "server"]
 
 TLS_1_2 = ssl.TLSVersion.TLSv1_2
 TLS_1_3 = ssl.TLSVersion.TLSv1_3
@@ -27,6 +27,13 @@ def only(context: Context, version: ssl.TLSVersion | None) -> Context:
     return context
 
 
+def ephemeral(context: Context) -> Context:
+    """Take out RSA key exchange, which Python offers where Debian has built it."""
+    if any(cipher["kea"] == "kx-rsa" for cipher in context.get_ciphers()):
+        context.set_ciphers("DEFAULT:!kRSA:!kRSAPSK")
+    return context
+
+
 def client(
     trusted: Authority | None = None,
     version: ssl.TLSVersion | None = None,
@@ -34,7 +41,7 @@ def client(
     credential: Credential | None = None,
 ) -> ssl.SSLContext:
     """A plain client that trusts this authority, or verifies nothing."""
-    context = only(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), version)
+    context = ephemeral(only(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), version))
     if trusted is None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

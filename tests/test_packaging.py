@@ -7,9 +7,11 @@ index included, so they run when they are asked for: ``pytest -m packaging``.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 from tarfile import TarFile
@@ -95,8 +97,9 @@ def test_the_sdist_holds_all_that_a_build_and_its_tests_need(built: Built) -> No
     """The C library and every test are in it, and nothing that was compiled."""
     with TarFile.open(built.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = {"pyproject.toml", "setup.py", "README.md", "CHANGELOG.md", "LICENSE"}
-    for folder in ("csrc", "pinsock", "tests", "benchmarks", "examples"):
+    wanted = {"pyproject.toml", "setup.py", "MANIFEST.in", "pytest_pinsock.py"}
+    wanted |= {"README.md", "CHANGELOG.md", "LICENSE", "SECURITY.md", "THREATS.md"}
+    for folder in ("csrc", "pinsock", "tests", "benchmarks", "examples", "proofs"):
         files = [path for path in (PROJECT / folder).rglob("*") if path.is_file()]
         wanted |= {path.relative_to(PROJECT).as_posix() for path in files}
     wanted = {name for name in wanted if not name.endswith((".so", ".pyc"))}
@@ -170,6 +173,19 @@ def test_without_a_compiler_the_check_in_python_is_installed(built: Built, tmp_p
     assert wheel.name.endswith("-py3-none-any.whl")
     check_wheel(wheel)
     assert install_and_check(sys.executable, wheel, tmp_path / "venv") == "python"
+
+
+WORKFLOW = PROJECT / ".github" / "workflows" / "tests.yml"
+
+
+@pytest.mark.skipif(not WORKFLOW.exists(), reason="the sdist has no workflows")
+def test_the_workflow_leaves_out_what_a_plain_run_does_and_the_servers() -> None:
+    """Its ``-m`` takes the place of that in pyproject.toml, and has to say all of it again."""
+    settings = tomllib.loads(PROJECT.joinpath("pyproject.toml").read_text("utf-8"))
+    options = settings["tool"]["pytest"]["ini_options"]["addopts"]
+    plain = options[options.index("-m") + 1]
+    (said,) = re.findall(r'pytest .*-m\s+"([^"]+)"', WORKFLOW.read_text("utf-8"))
+    assert " ".join(said.split()) == f"{plain} and not servers"
 
 
 def test_import_asks_for_no_heavy_package() -> None:

@@ -8,20 +8,27 @@
 set -eu -o pipefail
 
 folder=${1:?which folder?}
-shift
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
+# What is mounted below stays with this process, however that ends.
+if [ -z "${TRIXIE_APART:-}" ]; then
+    TRIXIE_APART=1 exec unshare --mount "$here/tests/trixie.sh" "$@"
+fi
+shift
+
+# How this machine reaches Debian's mirror and a package index is its own affair.
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' |
+    head -n 1) || true
 if [ ! -x "$folder/usr/bin/python3.13" ]; then
     debootstrap --variant=minbase \
-        --include=python3-venv,python3-dev,gcc,libc6-dev,openssl,ca-certificates trixie "$folder"
+        --include=python3-venv,python3-dev,gcc,libc6-dev,openssl,ca-certificates \
+        trixie "$folder" ${mirror:+"$mirror"}
 fi
-# How this machine reaches a package index is its own affair.
-for file in /etc/resolv.conf /etc/pip.conf "${SSL_CERT_FILE:-}"; do
-    [ -f "$file" ] && install -D -m 644 "$file" "$folder$file"
+for file in /etc/resolv.conf /etc/pip.conf "$HOME/.config/pip/pip.conf" "${SSL_CERT_FILE:-}"; do
+    if [ -f "$file" ]; then install -D -m 644 "$file" "$folder$file"; fi
 done
-mountpoint -q "$folder/proc" || mount -t proc proc "$folder/proc"
-
-trap 'umount -l "$folder/proc"' EXIT
+mount -t proc proc "$folder/proc"
+mount --rbind /dev "$folder/dev" # the command line's tests open terminals
 
 rm -rf "$folder/pinsock"
 mkdir "$folder/pinsock"
@@ -30,6 +37,7 @@ git -C "$here" ls-files -z --cached --others --exclude-standard |
         tar --create --null --files-from=-) | tar --extract --directory="$folder/pinsock"
 
 chroot "$folder" /bin/bash -e -c '
+    unset TMPDIR
     cd /pinsock
     [ -x /environment/bin/python ] || python3 -m venv /environment
     /environment/bin/pip install --quiet -e ".[test]"

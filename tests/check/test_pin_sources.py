@@ -144,6 +144,25 @@ def test_the_public_key_that_openssl_prints_of_a_certificate_has_its_pin() -> No
     assert Pin.from_public_key(printed) == Pin.from_certificate(P256)
 
 
+def test_a_pem_block_with_a_stray_character_is_refused() -> None:
+    """Most readers pass over it, and over the others that a damaged file may have."""
+    text = in_pem("CERTIFICATE", P256)
+    stray = text.replace("MII", "M!II", 1)
+    assert stray != text
+    with pytest.raises(InvalidCertificateError, match="block of the certificate is not base64"):
+        Pin.from_certificate(stray)
+
+
+def test_a_text_without_a_block_is_told_the_usual_label() -> None:
+    """Not one of the older ones."""
+    for read, label in (
+        (Pin.from_private_key, "PRIVATE KEY"),
+        (Pin.from_csr, "CERTIFICATE REQUEST"),
+    ):
+        with pytest.raises(InvalidCertificateError, match=f"from -----BEGIN {label}----- to"):
+            read("no block")
+
+
 # --- requests -------------------------------------------------------------------------------------
 
 
@@ -175,6 +194,55 @@ def test_a_request_whose_key_was_damaged_is_refused(kind: str) -> None:
         damaged = der[:place] + bytes([der[place] ^ 1]) + der[place + 1 :]
         with pytest.raises(InvalidCertificateError, match=r"damaged or .*make the request again"):
             Pin.from_csr(damaged)
+
+
+def request_with_a_key_of_no_known_kind() -> bytes:
+    """Whose signature nobody here can check, so that its form alone is looked at."""
+    return request_of("ed25519").replace(b"\x06\x03\x2b\x65\x70", b"\x06\x03\x2b\x65\x7f")
+
+
+def test_a_request_with_a_key_of_no_known_kind_has_a_pin() -> None:
+    """That of the key's bytes as they stand there."""
+    der = request_with_a_key_of_no_known_kind()
+    start = der.index(b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x7f")
+    assert Pin.from_csr(der) == Pin("spki", sha256(der[start : start + 44]))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"", b""),
+        (b"\x02\x01\x00", b"\x02\x01\x01"),
+        (b"\x03\x21\x00", b"\x04\x21\x00"),
+        (b"\x30\x2a\x30\x05", b"\x30\x2a\x30\x04"),
+    ],
+    ids=["a byte more", "another version", "a key that is no bit string", "a shorter algorithm"],
+)
+def test_a_request_of_another_form_is_refused(old: bytes, new: bytes) -> None:
+    """The place of what is wrong is in the error."""
+    der = request_with_a_key_of_no_known_kind()
+    wrong = der.replace(old, new, 1) if old else der + b"\0"
+    assert wrong != der
+    with pytest.raises(InvalidCertificateError, match=r"not a certificate signing request .* byte"):
+        Pin.from_csr(wrong)
+
+
+def test_a_request_with_something_after_its_signature_is_refused() -> None:
+    """Within the outermost SEQUENCE, of which its length tells."""
+    der = request_with_a_key_of_no_known_kind()
+    assert der[:2] == b"\x30\x81"
+    longer = b"\x30\x81" + bytes([der[2] + 2]) + der[3:] + b"\x05\x00"
+    with pytest.raises(InvalidCertificateError, match="not a certificate signing request"):
+        Pin.from_csr(longer)
+
+
+def test_a_request_whose_damaged_key_is_of_a_kind_with_one_encoding_is_refused() -> None:
+    """cryptography reads keys of that kind, and cannot read this one."""
+    der = request_of("p256")
+    point = der.index(b"\x03\x42\x00\x04")
+    damaged = der[: point + 3] + b"\x05" + der[point + 4 :]
+    with pytest.raises(InvalidCertificateError, match=r"damaged or .*make the request again"):
+        Pin.from_csr(damaged)
 
 
 # --- private keys ---------------------------------------------------------------------------------

@@ -245,6 +245,28 @@ def test_a_request_whose_damaged_key_is_of_a_kind_with_one_encoding_is_refused()
         Pin.from_csr(damaged)
 
 
+@pytest.mark.parametrize(
+    ("tag", "taken"), [(b"\x05", False), (b"\x06", True)], ids=["no identifier", "another kind"]
+)
+def test_a_request_that_cryptography_cannot_read_is_refused_if_it_should(
+    monkeypatch: pytest.MonkeyPatch, tag: bytes, taken: bool
+) -> None:
+    """Keys of a kind with several encodings it may not know; what is no key at all is damaged."""
+
+    def fail(_: bytes) -> None:
+        raise ValueError
+
+    monkeypatch.setattr("cryptography.x509.load_der_x509_csr", fail)
+    der = request_with_a_key_of_no_known_kind().replace(
+        b"\x06\x03\x2b\x65\x7f", tag + b"\x03\x2b\x65\x7f"
+    )
+    if taken:
+        assert Pin.from_csr(der).kind == "spki"
+    else:
+        with pytest.raises(InvalidCertificateError, match="damaged"):
+            Pin.from_csr(der)
+
+
 # --- private keys ---------------------------------------------------------------------------------
 
 
@@ -269,6 +291,19 @@ def test_the_parameters_that_openssl_writes_before_an_ec_key_are_passed_by() -> 
     assert b"BEGIN EC PARAMETERS" in given
     public = of_key("pkey -pubout -outform DER", given)
     assert Pin.from_private_key(given) == Pin("spki", sha256(public))
+
+
+@pytest.mark.parametrize("form", ["as OpenSSL had it once", "PKCS #8"])
+def test_an_ec_key_without_its_public_half_has_the_same_pin(form: str) -> None:
+    """RFC 5915 leaves that to whoever writes the file."""
+    given = of_key("ec -no_public -outform DER", private_key("p256"))
+    if form == "PKCS #8":
+        inner = given.replace(b"\xa0\x0a\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07", b"")
+        inner = b"\x30" + bytes([len(inner) - 2]) + inner[2:]
+        kind = bytes.fromhex("301306072a8648ce3d020106082a8648ce3d030107")
+        body = b"\x02\x01\x00" + kind + b"\x04" + bytes([len(inner)]) + inner
+        given = b"\x30" + bytes([len(body)]) + body
+    assert Pin.from_private_key(given) == pin_of_certificate("p256")
 
 
 def test_the_pin_of_an_ml_dsa_private_key_is_that_of_its_public_key() -> None:

@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 #: What a policy says beside the pins of a host: whether unlisted hosts are allowed, and the pins of
-#: approved interceptors.
+#: approved interceptors.  Without pins it always says something, with pins only of interceptors.
 Special: TypeAlias = "tuple[bool, PinSet | None]"
 
 _DER: Final = _ssl.ENCODING_DER
@@ -158,15 +158,6 @@ def _refuse_server_settings(context: ssl.SSLContext, verified: bool) -> None:
         )
 
 
-def _special_needs(pins: PinSet | None, special: Special | None) -> tuple[bool, bool]:
-    """Whether a connection can be let through without a match, and whether it takes the chain."""
-    unlisted_allowed, interception = special or (False, None)
-    if pins is None:
-        return unlisted_allowed, False
-    approved = interception is not None
-    return pins.lenient or approved, pins.scope == "chain" or approved
-
-
 def _is_canonical(host: str) -> bool:
     """Nearly always, and quickly."""
     return host.islower() and host.isascii() and not host.endswith(".")
@@ -236,7 +227,7 @@ class Gate:
         The caller then sets ``real`` to that object, and ``sock`` or ``outgoing``.
 
         :param pins: ``None``: the policy lists none for the host.
-        :param special: what a policy says beside them.
+        :param special: what a policy says beside them, if it does.
         :param look: whether to judge the leaf as soon as it can be seen, over BIOs.
         :param watch: the same over a socket, by the context's message callback.
         :param required: whether a handshake without it must not begin.
@@ -259,11 +250,12 @@ class Gate:
                 "unless the context's verify_mode is ssl.CERT_REQUIRED; set it, or pin the peer's "
                 'own key with scope="leaf"'
             )
-        if special is None and pins is not None:
-            lenient = pins.lenient
-            self._needs_chain = pins.scope == "chain"
-        else:
-            lenient, self._needs_chain = _special_needs(pins, special)
+        if pins is None:
+            lenient, self._needs_chain = special is not None and special[0], False
+        elif special is None:
+            lenient, self._needs_chain = pins.lenient, pins.scope == "chain"
+        else:  # an interceptor is approved, whose pin is of one of the chain's keys
+            lenient = self._needs_chain = True
         self._underneath = (
             lenient
             and verified
@@ -393,14 +385,10 @@ class Gate:
 
     def _look_at_chain(self) -> None:
         """Over BIOs: what goes out now is held back until this has returned."""
-        try:
-            chain = self.real.get_unverified_chain()
-            # OpenSSL 3.5 has that of the offered session until the server has declined it.
-            if chain and (self._offered is None or self.real.session.id != self._offered):
-                self.see_leaf(chain[0].public_bytes(_DER))
-        except BaseException:
-            self.look_failed()
-            raise
+        chain = self.real.get_unverified_chain()
+        # OpenSSL 3.5 has that of the offered session until the server has declined it.
+        if chain and (self._offered is None or self.real.session.id != self._offered):
+            self.see_leaf(chain[0].public_bytes(_DER))
         if self._early is not None:
             raise self._refused_early()
 

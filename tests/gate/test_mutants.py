@@ -68,3 +68,19 @@ def test_of_a_host_that_is_not_listed_the_leaf_alone_was_looked_at(people: Peopl
         assert wire.finish().application == SECRET
         assert wire.near.pin_verdict.outcome is Outcome.UNLISTED
         assert wire.near.pin_verdict.chain_pins == (people.good.pin,)
+
+
+def test_a_connection_is_in_flight_within_its_handshake_alone(people: People) -> None:
+    """One whose end was interrupted must not be taken for one that a handler has interrupted."""
+    within: list[bool] = []
+    ours = pin_context(
+        client(people.authority),
+        PinSet(people.good.pin, None),
+        on_verdict=lambda _: within.append(gate.is_in_flight()),
+    )
+    with Wire(ours, server(people.good)) as wire:
+        gate = wire.near._sslobj
+        assert not gate.is_in_flight()
+        wire.do(wire.near.do_handshake)
+        assert not gate.is_in_flight()
+    assert within == [True]

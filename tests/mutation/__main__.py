@@ -1,156 +1,237 @@
-"""``python -m tests.mutation MODULE [--limit N]``: mutants of ``pinsock/MODULE.py`` that survive.
+"""``python -m tests.mutation``: every small change of ``_gate``, ``_verify`` and ``_pins`` is
+noticed by a test, or explained in survivors.txt.
 
-Each mutant stands in a copy of the tree, in a temporary folder, and the module's own tests are run
-on it.  What survives is printed with its line; a survivor is no fault of the code, but a place that
-the tests which were chosen do not hold.
+First the core suite runs once and says which tests reach which line.  Then each mutant, in a copy
+of the tree, is met by the tests that reach what was changed: one case of each test first, the
+quickest first, and if it still lives all their cases.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import copy
+import contextlib
+import json
 import os
+import queue
 import random
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tests.mutation import reach
+from tests.mutation.mutants import Mutant, mutants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Sequence
 
-ROOT = Path(__file__).resolve().parents[2]
-#: Quick ones that between them hold the module.
-TESTS = {
-    "_verify": [
-        "tests/gate/test_verify.py",
-        "tests/gate/test_errors.py",
-        "tests/check/test_mutants.py",
-    ],
-    "_pins": [
-        "tests/check/test_pins.py",
-        "tests/check/test_pin_texts.py",
-        "tests/check/test_mutants.py",
-    ],
-    "_gate": [
-        "tests/gate/test_attacks.py",
-        "tests/gate/test_contexts.py",
-        "tests/gate/test_mutants.py",
-    ],
-}
-_SECONDS = 120
-
-_OPPOSITE: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.Lt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Gt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-}
+ROOT: Final = Path(__file__).resolve().parents[2]
+SURVIVORS: Final = Path(__file__).with_name("survivors.txt")
+MODULES: Final = ("_gate", "_verify", "_pins")
+TESTS: Final = ("check", "gate", "early", "policy", "real", "faults", "testing")
+#: These trace, or interrupt every few instructions, and would not end under another tracer.
+APART: Final = ("tests/gate/test_interruptions.py", "tests/early/test_interruptions.py")
+#: Of tests that one mutant meets in each of the two turns, as they took when nothing was changed.
+FIRST_SECONDS: Final = 20.0
+ALL_SECONDS: Final = 40.0
 
 
-def changed(node: ast.AST) -> Iterator[ast.AST]:
-    """What may stand in the place of this node."""
-    if isinstance(node, ast.Compare) and len(node.ops) == 1:
-        other = copy.deepcopy(node)
-        other.ops = [_OPPOSITE[type(node.ops[0])]()]
-        yield other
-    elif isinstance(node, ast.BoolOp):
-        other_op = copy.deepcopy(node)
-        other_op.op = ast.And() if isinstance(node.op, ast.Or) else ast.Or()
-        yield other_op
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield node.operand
-    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
-        yield ast.Constant(not node.value)
-    elif isinstance(node, ast.Constant) and isinstance(node.value, int):
-        yield ast.Constant(node.value + 1)
-    elif isinstance(node, (ast.If, ast.IfExp)):
-        negated = copy.deepcopy(node)
-        negated.test = ast.UnaryOp(ast.Not(), negated.test)
-        yield negated
-    elif isinstance(node, ast.Raise) or (
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
-    ):
-        yield ast.Pass()
-    elif isinstance(node, ast.Return) and node.value is not None:
-        yield ast.Return(ast.Constant(None))
+class Reach:
+    """Which tests to run on which lines."""
+
+    def __init__(self, found: dict[str, Any]) -> None:
+        self._lines = {
+            module: {int(line): frozenset(tests) for line, tests in lines.items()}
+            for module, lines in found["lines"].items()
+        }
+        self._seconds: dict[str, float] = found["seconds"]
+        self._apart: list[str] = found["failed"]
+
+    def _cheapest(self, tests: Iterable[str], limit: float) -> list[str]:
+        chosen, sum_ = [], 0.0
+        for test in sorted(tests, key=lambda test: self._seconds[test]):
+            sum_ += self._seconds[test]
+            if sum_ > limit and chosen:
+                break
+            chosen.append(test)
+        return chosen
+
+    def _one_of_each(self, tests: Iterable[str]) -> Iterable[str]:
+        """The quickest case of each test."""
+        by_time = sorted(tests, key=lambda test: -self._seconds[test])
+        return {test.split("[")[0]: test for test in by_time}.values()
+
+    def turns(self, mutant: Mutant) -> list[list[str]]:
+        """One case of each test that reaches the change; all cases, and what tests apart."""
+        lines = self._lines.get(mutant.module, {})
+        for first, last in (mutant.lines, mutant.statement):
+            tests = frozenset().union(*(lines.get(n, ()) for n in range(first, last + 1)))
+            if tests:
+                break
+        else:  # what runs at import time is reached by every test
+            every = frozenset().union(*lines.values())
+            limit = FIRST_SECONDS + ALL_SECONDS
+            return [self._cheapest(self._one_of_each(every), limit), self._apart]
+        first_turn = self._cheapest(self._one_of_each(tests), FIRST_SECONDS)
+        second = self._cheapest(tests - set(first_turn), ALL_SECONDS)
+        return [first_turn, second, self._apart]
 
 
-def mutants(source: str) -> Iterator[tuple[int, str, str]]:
-    """Line, what was changed to what, and the whole source, for each mutant."""
-    for index, node in enumerate(ast.walk(ast.parse(source))):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
-        for number in range(len(list(changed(node)))):
-            tree = ast.parse(source)
-            target = list(ast.walk(tree))[index]
-            new = list(changed(target))[number]
-            parents = [
-                (parent, name, value)
-                for parent in ast.walk(tree)
-                for name, value in ast.iter_fields(parent)
-                if value is target or (isinstance(value, list) and any(v is target for v in value))
-            ]
-            parent, name, value = parents[0]
-            if isinstance(value, list):
-                value[[v is target for v in value].index(True)] = new
-            else:
-                setattr(parent, name, new)
-            ast.fix_missing_locations(tree)
-            was, now = (ast.unparse(each).split("\n")[0] for each in (node, new))
-            yield getattr(node, "lineno", 0), f"{was}  ->  {now}", ast.unparse(tree)
+class Fate(NamedTuple):
+    """What became of a mutant."""
+
+    mutant: Mutant
+    killed: bool
+    tests: int  # that it met
+    seconds: float
 
 
-def survives(folder: Path, tests: list[str]) -> bool:
-    present = [test for test in tests if (folder / test).exists()]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *present]
-    environment = dict(os.environ, PYTHONPATH=str(folder), PYTHONDONTWRITEBYTECODE="1")
+def copied(folder: Path) -> Path:
+    """The tree, with the extension as it was built."""
+    for name in ("pinsock", "tests", "csrc", "examples"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "pytest_pinsock.py", "README.md", "CHANGELOG.md", "THREATS.md"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+def passes(folder: Path, *arguments: str, seconds: float, **variables: str) -> bool:
+    """Whether pytest ends well in that copy within the time; what it started ends with it."""
+    environment = dict(os.environ, PYTHONPATH=str(folder), PYTHONDONTWRITEBYTECODE="1", **variables)
+    command = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments)
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
-        ended = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, timeout=_SECONDS, check=False
-        )
+        return process.wait(seconds) == 0
     except subprocess.TimeoutExpired:
         return False
-    return ended.returncode == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def look(folder: Path, tests: Sequence[str]) -> dict[str, Any]:
+    """Which of the tests reach what."""
+    output = folder / "reach.json"
+    paths = [str(Path("tests", test)) for test in tests]
+    variables = {reach.OUTPUT: str(output)}
+    left_out = [f"--deselect={name}" for name in APART]
+    passes(folder, "-p", "tests.mutation.reach", *left_out, *paths, seconds=1800, **variables)
+    found: dict[str, Any] = json.loads(output.read_text())
+    if not found["seconds"]:
+        raise SystemExit("no test ran")
+    found["failed"] += [name for name in APART if Path(name).parent.name in tests]
+    return found
+
+
+def fate(mutant: Mutant, reached: Reach, original: str, folder: Path) -> Fate:
+    """Whether a test notices this one."""
+    start = time.monotonic()
+    path = folder / "pinsock" / f"{mutant.module}.py"
+    path.write_text(mutant.source)
+    met, killed = 0, False
+    try:
+        for turn in reached.turns(mutant):
+            met += len(turn)
+            if turn and not passes(folder, "-x", *turn, seconds=10 * ALL_SECONDS):
+                killed = True
+                break
+    finally:
+        path.write_text(original)
+    return Fate(mutant, killed, met, time.monotonic() - start)
+
+
+def explained() -> dict[str, str]:
+    """Mutant and reason: two lines each, the second indented."""
+    text = SURVIVORS.read_text() if SURVIVORS.exists() else ""
+    return dict(re.findall(r"^(?! |#)(.+)\n {4}(\S.*)$", text, re.MULTILINE))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("module", choices=TESTS)
-    parser.add_argument("--limit", type=int, help="so many, chosen at random")
+    parser.add_argument("modules", nargs="*", default=MODULES, metavar="MODULE")
+    parser.add_argument("--sample", type=int, help="so many, chosen at random")
     parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary, "tree")
-        for name in ("pinsock", "tests", "csrc", "examples"):
-            shutil.copytree(ROOT / name, folder / name)
-        for name in ("pyproject.toml", "README.md"):
-            shutil.copy(ROOT / name, folder)
-        path = folder / "pinsock" / f"{arguments.module}.py"
-        source = path.read_text("utf-8")
-        path.write_text(ast.unparse(ast.parse(source)), "utf-8")
-        if not survives(folder, TESTS[arguments.module]):
-            raise SystemExit("the tests fail without a mutant")
-        chosen = list(mutants(source))
-        if arguments.limit:
-            random.seed(arguments.seed)
-            chosen = sorted(random.sample(chosen, min(arguments.limit, len(chosen))))
-        left = 0
-        for line, what, text in chosen:
-            path.write_text(text, "utf-8")
-            if survives(folder, TESTS[arguments.module]):
-                left += 1
-                print(f"survives: pinsock/{arguments.module}.py:{line}: {what}", flush=True)
-        print(f"{arguments.module}: {len(chosen)} mutants, {left} survive", flush=True)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--tests", nargs="+", default=TESTS, help="below tests/")
+    parser.add_argument("--reach", type=Path, help="file that keeps which tests reach what")
+    parser.add_argument("--log", type=Path, help="file of what was seen, which a later run goes on")
+    options = parser.parse_args()
+
+    sources = {module: (ROOT / "pinsock" / f"{module}.py").read_text() for module in MODULES}
+    chosen = [mutant for module in options.modules for mutant in mutants(module, sources[module])]
+    if options.sample:
+        random.seed(options.seed)
+        chosen = random.sample(chosen, options.sample)
+    seen: dict[str, bool] = {}
+    if options.log and options.log.exists():
+        seen = dict(json.loads(line)[:2] for line in options.log.read_text().splitlines())
+
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as temporary:
+        Path(temporary).chmod(0o755)  # servers of the tests run as other users
+        folders: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for number in range(options.jobs):
+            folders.put(copied(Path(temporary, str(number))))
+        if options.reach and options.reach.exists():
+            found = json.loads(options.reach.read_text())
+        else:
+            folder = folders.get()
+            found = look(folder, options.tests)
+            folders.put(folder)
+            if options.reach:
+                options.reach.write_text(json.dumps(found))
+        print(
+            f"{len(found['seconds'])} tests in {time.monotonic() - start:.0f} s,"
+            f" {len(found['failed'])} of them apart; {len(chosen)} mutants",
+            flush=True,
+        )
+        reached = Reach(found)
+
+        def one(mutant: Mutant) -> Fate:
+            folder = folders.get()
+            try:
+                return fate(mutant, reached, sources[mutant.module], folder)
+            finally:
+                folders.put(folder)
+
+        alive = {text for text, killed in seen.items() if not killed}
+        with ThreadPoolExecutor(options.jobs) as pool:
+            for end in pool.map(one, [each for each in chosen if each.key not in seen]):
+                if options.log:
+                    with options.log.open("a") as log:
+                        log.write(
+                            json.dumps([end.mutant.key, end.killed, end.tests, end.seconds]) + "\n"
+                        )
+                if not end.killed:
+                    alive.add(end.mutant.key)
+                    print(f"alive after {end.tests} tests: {end.mutant.key}", flush=True)
+    lived = [mutant for mutant in chosen if mutant.key in alive]
+    print(
+        f"{len(chosen)} mutants in {time.monotonic() - start:.0f} s:"
+        f" {len(chosen) - len(lived)} killed, {len(lived)} alive"
+    )
+    reasons = explained()
+    open_ = sorted({str(mutant) for mutant in lived} - set(reasons))
+    if open_:
+        raise SystemExit("\n".join(["alive and not explained:", *open_]))
+    stale = sorted({str(mutant) for mutant in chosen} & set(reasons) - {str(m) for m in lived})
+    if stale:
+        raise SystemExit("\n".join(["explained and not alive:", *stale]))
 
 
 if __name__ == "__main__":

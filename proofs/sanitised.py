@@ -48,7 +48,11 @@ def main() -> None:
         environment = {
             "PYTHONPATH": str(copy),
             "PYTHONMALLOC": "malloc",
-            "LD_PRELOAD": must("gcc", "-print-file-name=libasan.so").strip(),
+            # The C++ runtime beside it, or ASan ends programs in which greenlet raises.
+            "LD_PRELOAD": " ".join(
+                must("gcc", f"-print-file-name={name}").strip()
+                for name in ("libasan.so", "libstdc++.so.6")
+            ),
             # Python itself frees little of what it holds at its end; and a test provokes a SIGSEGV.
             "ASAN_OPTIONS": "detect_leaks=0:handle_segv=0:handle_sigbus=0",
             "UBSAN_OPTIONS": "print_stacktrace=1",

@@ -102,6 +102,10 @@ _HARMLESS: Final = frozenset(
     }
 )
 
+#: Bytes: an encrypted alert of TLS 1.3 (RFC 8446, sections 5.2 and 6), and a ChangeCipherSpec
+#: before it (appendix D.4).  No certificate is as short.
+_LONGEST_ALERT: Final = (5 + 2 + 1 + 16) + (5 + 1)
+
 #: What is wrong with a connection whose check has begun and not ended.  Made once, so that a check
 #: that runs out of memory need not make it.
 _INTERRUPTED: Final = PinVerificationError(
@@ -187,7 +191,6 @@ class Gate:
         "_lock",
         "_look",
         "_needs_chain",
-        "_offered",
         "_on_verdict",
         "_open",
         "_pins",
@@ -270,8 +273,6 @@ class Gate:
         self.watch = watch
         self._required = required
         self._look = look
-        #: The id of the session that is offered, over BIOs.
-        self._offered: bytes | None = None
         #: What the early look refused, and the certificate that it saw.
         self._early: tuple[Verdict, bytes] | None = None
         #: Whether it saw one and did not refuse it.
@@ -304,10 +305,6 @@ class Gate:
                     raise self._failure.again()
                 if self._open:
                     return  # by another thread, for which this one waited
-                if self._look and not self.begun:
-                    session = self.real.session
-                    # One without an id is not offered, and the one in its place has none either.
-                    self._offered = (session and session.id) or None
                 self.begun = True
                 if self.watch:
                     self._watched_handshake()
@@ -341,11 +338,7 @@ class Gate:
         if self.in_connect and (_STDLIB or isinstance(error, TimeoutError)):
             self._end(error)
         if self._look:
-            try:
-                self._look_at_chain()
-            except BaseException as refused:
-                self._end(refused)
-                raise
+            self._look_at_flight(ended=False)
 
     def _end(self, error: BaseException) -> None:
         """After a handshake that failed, or one whose peer was not accepted."""
@@ -357,10 +350,9 @@ class Gate:
                     f"the check failed with {type(error).__name__}, so the connection is refused"
                 ) from error
         elif isinstance(error, OSError):
-            if self._look and not isinstance(error, ssl.SSLCertVerificationError):
+            if self._look:
                 # A peer that ends the handshake at once must not get our flight for it.
-                self._verified = False  # perhaps it was not, and the message must not say so
-                self._look_at_chain()
+                self._look_at_flight(ended=True)
             self._cut()
             # An alert may be on its way out of a BIO, and it may leave.
             self._drain = self._held = False
@@ -383,14 +375,30 @@ class Gate:
 
     # --- the early look (see _early): it can refuse, and nothing else -----------------------------
 
-    def _look_at_chain(self) -> None:
-        """Over BIOs: what goes out now is held back until this has returned."""
-        chain = self.real.get_unverified_chain()
-        # OpenSSL 3.5 has that of the offered session until the server has declined it.
-        if chain and (self._offered is None or self.real.session.id != self._offered):
-            self.see_leaf(chain[0].public_bytes(_DER))
-        if self._early is not None:
-            raise self._refused_early()
+    def _look_at_flight(self, *, ended: bool) -> None:
+        """Over BIOs: what goes out now is held back until this has returned.
+
+        Not before there is a flight to hold back: ssl may show the certificates of a session that
+        is only offered, or not even that, and no certificate of this handshake is older.
+        """
+        self._failure = _INTERRUPTED
+        try:
+            if ended:  # perhaps in the middle of the flight
+                flight = cast("ssl.MemoryBIO", self.outgoing).pending > _LONGEST_ALERT
+            else:  # there is only one that ends with our Finished and not the handshake: TLS 1.2's
+                flight = self.real.get_channel_binding("tls-unique") is not None
+            chain = self.real.get_unverified_chain() if flight else None
+            if chain:
+                if ended:
+                    self._verified = False  # perhaps it was not, and the message must not say so
+                self.see_leaf(chain[0].public_bytes(_DER))
+            else:
+                self._failure = _UNSEEN if flight and not ended else None
+            if self._failure is not None:
+                raise self._refused_early()
+        except BaseException as error:
+            self._end(error)
+            raise
 
     def _watched_handshake(self) -> None:
         """Over a socket: within, ``see_leaf`` or ``see_compressed`` may be called."""
@@ -436,8 +444,8 @@ class Gate:
         return conn is self.real.owner or (self.sock is not None and conn is self.sock())
 
     def see_leaf(self, leaf: bytes) -> None:
-        self._look = False  # once is enough
         self._failure = _INTERRUPTED
+        self._look = False  # once is enough
         verdict = self._judge((leaf,), True)
         if verdict.allowed:
             self._seen = True
@@ -619,7 +627,14 @@ class Gate:
 
     @session.setter
     def session(self, session: ssl.SSLSession) -> None:
-        self.real.session = session
+        with self._lock:
+            if self.begun and not self._open:
+                # CPython would let it be, and OpenSSL crashes with some.
+                raise InvalidPolicyError(
+                    "the session to resume is set before the handshake begins, and this one has "
+                    "begun; wrap another connection"
+                )
+            self.real.session = session
 
     @property
     def owner(self) -> object:

@@ -12,7 +12,7 @@ from support.impostor import BANNER, HOST, SECRET, Report, advance
 
 from pinsock import PinMismatchError, PinnedContext
 
-from .witness import SCENES, Trouble, Witness, hellos, words
+from .witness import SCENES, Trouble, Witness, hellos, talk, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,10 @@ each_scene = pytest.mark.parametrize(
 )
 
 
+#: Whether a session is offered, of the pinned server, which its peer then declines.
+each_offer = pytest.mark.parametrize("offers", [False, True], ids=["no session", "a session"])
+
+
 class Drip:
     """Our end, and a server whose bytes come singly.
 
@@ -36,7 +40,11 @@ class Drip:
     near: Any
 
     def __init__(
-        self, ours: PinnedContext, theirs: ssl.SSLContext, over: Literal["bio", "socket"]
+        self,
+        ours: PinnedContext,
+        theirs: ssl.SSLContext,
+        over: Literal["bio", "socket"],
+        session: ssl.SSLSession | None,
     ) -> None:
         self.report = Report()
         self._drops = b""
@@ -44,7 +52,7 @@ class Drip:
         self._far = theirs.wrap_bio(self._incoming, self._outgoing, server_side=True)
         if over == "bio":
             to_us, from_us = ssl.MemoryBIO(), ssl.MemoryBIO()
-            self.near = ours.wrap_bio(to_us, from_us, server_hostname=HOST)
+            self.near = ours.wrap_bio(to_us, from_us, server_hostname=HOST, session=session)
             self._send: Callable[[bytes], object] = to_us.write
             self._receive: Callable[[], bytes] = from_us.read
             self._close = lambda: None
@@ -52,7 +60,9 @@ class Drip:
             near, far = socket.socketpair()
             near.setblocking(False)
             far.setblocking(False)
-            self.near = ours.wrap_socket(near, do_handshake_on_connect=False, server_hostname=HOST)
+            self.near = ours.wrap_socket(
+                near, do_handshake_on_connect=False, server_hostname=HOST, session=session
+            )
             self._send = far.send
             self._receive = lambda: far.recv(65536)
             self._close = lambda: (self.near.close(), far.close())
@@ -84,20 +94,24 @@ class Drip:
 
 
 @each_over
+@each_offer
 @each_scene
 def test_the_look_needs_no_whole_record(
     *,
     ours: PinnedContext,
     authority: Authority,
+    good: Credential,
     bad: Credential,
+    offers: bool,
     over: Literal["bio", "socket"],
     trouble: Trouble,
     version: ssl.TLSVersion,
 ) -> None:
     """And misses none: the hello is all that goes out."""
     ours.early_verdict = "require"
+    session = talk(ours, Witness(good, authority, version), over) if offers else None
     impostor = Witness(bad, authority, version, trouble)
-    with Drip(ours, impostor.context, over) as drip:
+    with Drip(ours, impostor.context, over, session) as drip:
         with pytest.raises(PinMismatchError):
             drip.do(lambda: drip.near.write(SECRET))
         drip.hear()
@@ -106,6 +120,7 @@ def test_the_look_needs_no_whole_record(
 
 
 @each_over
+@each_offer
 @each_scene
 def test_the_pinned_server_may_be_as_slow(
     *,
@@ -113,12 +128,15 @@ def test_the_pinned_server_may_be_as_slow(
     authority: Authority,
     good: Credential,
     me: Credential,
+    offers: bool,
     over: Literal["bio", "socket"],
     trouble: Trouble,
     version: ssl.TLSVersion,
 ) -> None:
     """It gets the certificate and the secret in the end."""
-    with Drip(ours, Witness(good, authority, version, trouble).context, over) as drip:
+    session = talk(ours, Witness(good, authority, version), over) if offers else None
+    peer = Witness(good, authority, version, trouble)
+    with Drip(ours, peer.context, over, session) as drip:
         drip.do(lambda: drip.near.write(SECRET))
         assert drip.do(lambda: drip.near.read(len(BANNER))) == BANNER
         drip.hear()

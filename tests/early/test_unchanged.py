@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from support.contexts import TLS_1_2, TLS_1_3, VERSIONS, server
+from support.contexts import TLS_1_2, VERSIONS, server
 from support.impostor import BANNER, HOST, SECRET, WAIT, resets, sends, serving
 from support.wire import Wire
 
@@ -21,7 +21,7 @@ from pinsock import PinMismatchError, PinnedContext, PinSet, PinVerificationErro
 from pinsock._throwaway import Authority, Credential
 
 from .ways import SOCKETS, WAYS, Recorder, callback_of
-from .witness import Witness, message_name, words
+from .witness import Witness, message_name, talk, words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,21 +36,6 @@ each_end = pytest.mark.parametrize("right", [True, False], ids=["right key", "wr
 
 #: SSL_OP_ENABLE_KTLS, which Python names since 3.12.
 KTLS = getattr(ssl, "OP_ENABLE_KTLS", 1 << 3)
-
-
-def talk(
-    ours: PinnedContext, peer: Witness, over: Over, resume: ssl.SSLSession | None = None
-) -> ssl.SSLSession:
-    """Both sides speak; the session is resumed if the server wants to, and returned."""
-    with Wire(ours, peer.context, over=over, session=resume) as wire:
-        wire.do(lambda: wire.near.write(SECRET))
-        assert wire.do(lambda: wire.near.read(100)) == BANNER
-        report = wire.finish()
-        assert report.application == SECRET
-        assert wire.near.session_reused == report.resumed
-        session: ssl.SSLSession = wire.near.session
-        assert session.has_ticket
-        return session
 
 
 def ours_is_clean(context: PinnedContext) -> bool:
@@ -113,88 +98,6 @@ def test_tls_in_the_kernel_may_be_asked_for(
         assert SOCKETS[way](ours, peer.address) == BANNER
         report = peer.report()
     assert (report.application, report.certificate) == (SECRET, me.der)
-
-
-@each_over
-@each_version
-def test_sessions_are_resumed(
-    ours: PinnedContext, authority: Authority, good: Credential, over: Over, version: ssl.TLSVersion
-) -> None:
-    """By a ticket of the first connection; no certificate is shown again, by either side."""
-    peer = Witness(good, authority, version)
-    session = talk(ours, peer, over)
-    assert "CERTIFICATE" in peer.messages
-    peer.messages.clear()
-    talk(ours, peer, over, resume=session)
-    assert "FINISHED" in peer.messages
-    assert "CERTIFICATE" not in peer.messages
-
-
-@each_over
-@each_version
-def test_a_session_that_an_impostor_declines_does_not_blind_the_look(
-    *,
-    ours: PinnedContext,
-    authority: Authority,
-    good: Credential,
-    bad: Credential,
-    over: Over,
-    version: ssl.TLSVersion,
-) -> None:
-    """The leaf of the old session was right, that of the new handshake is not."""
-    session = talk(ours, Witness(good, authority, version), over)
-    impostor = Witness(bad, authority, version)
-    with Wire(ours, impostor.context, over=over, session=session) as wire:
-        with pytest.raises(PinMismatchError):
-            wire.do(lambda: wire.near.write(SECRET))
-        report = wire.finish()
-    assert words(report.raw) == ["ClientHello"]
-    assert report.certificate is None
-
-
-@each_over
-@each_version
-def test_a_session_without_an_id_does_not_blind_the_look(
-    *,
-    ours: PinnedContext,
-    authority: Authority,
-    good: Credential,
-    bad: Credential,
-    over: Over,
-    version: ssl.TLSVersion,
-) -> None:
-    """In TLS 1.3 it has none until the server's ticket is there, and is not offered without; and in
-    TLS 1.2 a server that means to send a ticket gives none."""
-    with Wire(ours, Witness(good, authority, TLS_1_3).context, over=over) as wire:
-        wire.do(wire.near.do_handshake)
-        session = wire.near.session
-    assert session.id == b""
-    impostor = Witness(bad, authority, version)
-    with Wire(ours, impostor.context, over=over, session=session) as wire:
-        with pytest.raises(PinMismatchError):
-            wire.do(lambda: wire.near.write(SECRET))
-        report = wire.finish()
-    assert words(report.raw) == ["ClientHello"]
-    assert report.certificate is None
-
-
-@each_over
-@each_version
-def test_a_session_of_a_key_that_was_replaced_does_not_stand_in_the_way(
-    *,
-    ours: PinnedContext,
-    authority: Authority,
-    good: Credential,
-    bad: Credential,
-    over: Over,
-    version: ssl.TLSVersion,
-) -> None:
-    """The leaf of the old session is pinned no more, that of the new handshake is."""
-    session = talk(ours, Witness(good, authority, version), over)
-    ours.pins = PinSet(bad.pin, None)
-    changed = Witness(bad, authority, version)
-    talk(ours, changed, over, resume=session)
-    assert "CERTIFICATE" in changed.messages
 
 
 @pytest.mark.parametrize("way", WAYS)

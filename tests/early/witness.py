@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from support.contexts import TLS_1_2, TLS_1_3, server
-from support.impostor import Report, at_once, over_tls
+from support.impostor import BANNER, SECRET, Report, at_once, over_tls
+from support.wire import Wire
 
 from pinsock._throwaway import Authority, Credential
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-__all__ = ["TROUBLES", "Trouble", "Witness", "hellos", "message_name", "words"]
+    from pinsock import PinnedContext
+
+__all__ = ["TROUBLES", "Trouble", "Witness", "hellos", "message_name", "records", "talk", "words"]
 
 #: What makes the server's half of the handshake harder to look at.
 Trouble = Literal[
@@ -191,3 +194,21 @@ SCENES = [
     for version in (TLS_1_2, TLS_1_3)
     if (trouble, version) != ("HelloRetryRequest", TLS_1_2)
 ]
+
+
+def talk(
+    ours: PinnedContext,
+    peer: Witness,
+    over: Literal["bio", "socket"],
+    resume: ssl.SSLSession | None = None,
+) -> ssl.SSLSession:
+    """Both sides speak; the session is resumed if the server wants to, and returned."""
+    with Wire(ours, peer.context, over=over, session=resume) as wire:
+        wire.do(lambda: wire.near.write(SECRET))
+        assert wire.do(lambda: wire.near.read(100)) == BANNER
+        report = wire.finish()
+        assert report.application == SECRET
+        assert wire.near.session_reused == report.resumed
+        session: ssl.SSLSession = wire.near.session
+        assert session.has_ticket
+        return session

@@ -24,6 +24,8 @@ class Wire:
     """
 
     near: Any
+    #: What is done to what the peer says.
+    alter: Callable[[bytes], bytes] = staticmethod(lambda answer: answer)
 
     def __init__(
         self,
@@ -71,7 +73,7 @@ class Wire:
         self._far_in.write(came)
         if self.report.error is None:
             advance(self.far, self._banner, self.report)
-        answer = self._far_out.read()
+        answer = self.alter(self._far_out.read())
         if self._far_sock is None:
             self.incoming.write(answer)
         else:

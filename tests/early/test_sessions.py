@@ -1,0 +1,325 @@
+"""A session is offered, and the early look asks who is there now, not who was there then.
+
+What ``ssl`` tells of a session in the middle of a handshake depends on the version of Python and
+OpenSSL: some show the certificates and the id of the one that was set, whether it was offered to
+the server or not, and some show nothing.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from support.contexts import TLS_1_2, TLS_1_3, VERSIONS, server
+from support.impostor import SECRET
+from support.wire import Wire
+
+from pinsock import (
+    InvalidPolicyError,
+    PinMismatchError,
+    PinnedContext,
+    PinSet,
+    PinVerificationError,
+)
+
+from .witness import SCENES, Trouble, Witness, records, talk, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pinsock._throwaway import Authority, Credential
+
+Over = Literal["bio", "socket"]
+
+each_over = pytest.mark.parametrize("over", ["bio", "socket"])
+each_version = pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
+each_scene = pytest.mark.parametrize(
+    ("trouble", "version"),
+    [scene for scene in SCENES if scene[0] in ("none", "HelloRetryRequest")],
+    ids=lambda value: getattr(value, "name", value),
+)
+
+#: handshake_failure, in the clear.
+ALERT = bytes.fromhex("15 0303 0002 0228")
+_HANDSHAKE = 22  # ContentType
+_SERVER_HELLO = 2  # HandshakeType
+_SERVER_KEY_EXCHANGE = 12
+
+
+# --- what a server has to say, said by somebody in between ----------------------------------------
+
+
+def record(message: bytes) -> bytes:
+    return bytes([_HANDSHAKE, 3, 3]) + len(message).to_bytes(2, "big") + message
+
+
+def messages(answer: bytes) -> list[bytes]:
+    """The handshake messages of a flight in the clear."""
+    clear = b"".join(data for content_type, data in records(answer) if content_type == _HANDSHAKE)
+    found = []
+    while clear:
+        end = 4 + int.from_bytes(clear[1:4], "big")
+        found.append(clear[:end])
+        clear = clear[end:]
+    return found
+
+
+def message(message_type: int, body: bytes) -> bytes:
+    return bytes([message_type]) + len(body).to_bytes(3, "big") + body
+
+
+def random_of(hello: bytes) -> bytes:
+    """That of a ClientHello or ServerHello at the beginning of its record."""
+    return hello[11:43]
+
+
+def changing(message_type: int, change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Another body for one message of the server's first flight; the rest stays."""
+    pending = True
+
+    def alter(answer: bytes) -> bytes:
+        nonlocal pending
+        if not answer or not pending:
+            return answer
+        pending = False
+        altered = b""
+        for one in messages(answer):
+            mine = one[0] == message_type
+            altered += record(message(message_type, change(one[4:])) if mine else one)
+        return altered
+
+    return alter
+
+
+def with_session_id(session_id: bytes) -> Callable[[bytes], bytes]:
+    """A ServerHello (RFC 5246, section 7.4.1.3) with this one."""
+
+    def change(body: bytes) -> bytes:
+        start = 2 + 32
+        rest = body[start + 1 + body[start] :]
+        return body[:start] + bytes([len(session_id)]) + session_id + rest
+
+    return changing(_SERVER_HELLO, change)
+
+
+@each_over
+@each_version
+def test_sessions_are_resumed(
+    ours: PinnedContext, authority: Authority, good: Credential, over: Over, version: ssl.TLSVersion
+) -> None:
+    """By a ticket of the first connection; no certificate is shown again, by either side."""
+    peer = Witness(good, authority, version)
+    session = talk(ours, peer, over)
+    assert "CERTIFICATE" in peer.messages
+    peer.messages.clear()
+    talk(ours, peer, over, resume=session)
+    assert "FINISHED" in peer.messages
+    assert "CERTIFICATE" not in peer.messages
+
+
+@each_over
+@each_version
+def test_a_session_that_an_impostor_declines_does_not_blind_the_look(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    good: Credential,
+    bad: Credential,
+    over: Over,
+    version: ssl.TLSVersion,
+) -> None:
+    """The leaf of the old session was right, that of the new handshake is not."""
+    session = talk(ours, Witness(good, authority, version), over)
+    impostor = Witness(bad, authority, version)
+    with Wire(ours, impostor.context, over=over, session=session) as wire:
+        with pytest.raises(PinMismatchError):
+            wire.do(lambda: wire.near.write(SECRET))
+        report = wire.finish()
+    assert words(report.raw) == ["ClientHello"]
+    assert report.certificate is None
+
+
+@each_over
+@each_version
+def test_a_session_without_an_id_does_not_blind_the_look(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    good: Credential,
+    bad: Credential,
+    over: Over,
+    version: ssl.TLSVersion,
+) -> None:
+    """In TLS 1.3 it has none until the server's ticket is there, and is not offered without; and in
+    TLS 1.2 a server that means to send a ticket gives none."""
+    with Wire(ours, Witness(good, authority, TLS_1_3).context, over=over) as wire:
+        wire.do(wire.near.do_handshake)
+        session = wire.near.session
+    assert session.id == b""
+    impostor = Witness(bad, authority, version)
+    with Wire(ours, impostor.context, over=over, session=session) as wire:
+        with pytest.raises(PinMismatchError):
+            wire.do(lambda: wire.near.write(SECRET))
+        report = wire.finish()
+    assert words(report.raw) == ["ClientHello"]
+    assert report.certificate is None
+
+
+@each_over
+@each_scene
+def test_a_session_of_a_key_that_was_replaced_does_not_stand_in_the_way(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    good: Credential,
+    bad: Credential,
+    over: Over,
+    trouble: Trouble,
+    version: ssl.TLSVersion,
+) -> None:
+    """The leaf of the old session is pinned no more, that of the new handshake is."""
+    session = talk(ours, Witness(good, authority, version), over)
+    ours.pins = PinSet(bad.pin, None)
+    changed = Witness(bad, authority, version, trouble)
+    talk(ours, changed, over, resume=session)
+    assert "CERTIFICATE" in changed.messages
+
+
+@pytest.mark.parametrize("spoiled_by", ["alert", "echo", "lowered maximum"])
+@pytest.mark.parametrize("early", ["auto", "require"])
+@each_over
+@each_version
+def test_an_impostor_who_takes_the_id_of_a_session_does_not_blind_the_look(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    good: Credential,
+    bad: Credential,
+    over: Over,
+    spoiled_by: str,
+    early: Literal["auto", "require"],
+    version: ssl.TLSVersion,
+) -> None:
+    """He lets the first attempt fail, and OpenSSL does not offer the session again, without a word;
+    in the second he gives its id, which he has seen in the first, to a session of his own."""
+    ours.early_verdict = early
+    session = talk(ours, Witness(good, authority, version), over)
+    impostor = Witness(bad, authority, TLS_1_2)
+    impostor.context.options |= ssl.OP_NO_TICKET
+    if spoiled_by == "lowered maximum":
+        ours.maximum_version = TLS_1_2
+    else:
+        with Wire(ours, impostor.context, over=over, session=session) as wire:
+            if spoiled_by == "alert":
+                wire.alter = lambda _: ALERT
+            else:
+                wire.alter = with_session_id(session.id)
+            with pytest.raises(ssl.SSLError):
+                wire.do(lambda: wire.near.write(SECRET))
+            assert set(words(wire.finish().raw)) <= {"ClientHello", "Alert"}
+    with Wire(ours, impostor.context, over=over, session=session) as wire:
+        wire.alter = with_session_id(session.id)
+        with pytest.raises(ssl.SSLError):
+            wire.do(lambda: wire.near.write(SECRET))
+        report = wire.finish()
+    assert set(words(report.raw)) <= {"ClientHello", "Alert"}
+    assert report.certificate is None
+
+
+@each_over
+@each_version
+def test_a_session_cannot_be_changed_in_the_middle_of_the_handshake(
+    ours: PinnedContext, authority: Authority, good: Credential, over: Over, version: ssl.TLSVersion
+) -> None:
+    """CPython lets it be, and crashes with some."""
+    session = talk(ours, Witness(good, authority, version), over)
+    peer = Witness(good, authority, version)
+    with Wire(ours, peer.context, over=over) as wire:
+        with pytest.raises(ssl.SSLWantReadError):
+            wire.near.do_handshake()
+        with pytest.raises(InvalidPolicyError, match="before the handshake begins"):
+            wire.near.session = session
+        wire.do(lambda: wire.near.write(SECRET))
+        with pytest.raises(ValueError, match="after handshake"):
+            wire.near.session = session
+        assert wire.finish().application == SECRET
+
+
+@each_over
+@each_version
+def test_a_handshake_that_fails_is_not_said_to_be_of_the_old_key(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    good: Credential,
+    bad: Credential,
+    over: Over,
+    version: ssl.TLSVersion,
+) -> None:
+    """Nothing was shown, so nothing is said to have been shown; and the peer hears why."""
+    session = talk(ours, Witness(good, authority, version), over)
+    ours.pins = PinSet(bad.pin, None)
+    ours.minimum_version = version
+    with Wire(ours, server(bad, version), over=over, session=session) as wire:
+        wire.alter = changing(_SERVER_HELLO, lambda body: body[:10])
+        with pytest.raises(ssl.SSLError) as caught:
+            wire.do(lambda: wire.near.write(SECRET))
+        assert not isinstance(caught.value, PinVerificationError)
+        assert words(wire.finish().raw) == ["ClientHello", "Alert"]
+
+
+# --- half a flight --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("right", [True, False], ids=["right key", "wrong key"])
+@pytest.mark.parametrize("offers", [False, True], ids=["no session", "a session"])
+@each_over
+def test_an_impostor_gets_no_half_flight(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    good: Credential,
+    bad: Credential,
+    me: Credential,
+    over: Over,
+    offers: bool,
+    right: bool,
+) -> None:
+    """His point on Curve25519 is zero (RFC 7748, section 6.1), which OpenSSL finds out when the
+    client's certificate stands in its buffer; with the alert it would send that too."""
+    session = talk(ours, Witness(good, authority, TLS_1_2), over) if offers else None
+    credential = good if right else bad
+    peer = Witness(credential, authority, TLS_1_2)
+    peer.context.set_ecdh_curve("X25519")
+    with Wire(ours, peer.context, over=over, session=session) as wire:
+
+        def change(body: bytes) -> bytes:
+            """RFC 5246, section 7.4.3, and RFC 8422, section 5.4."""
+            assert body[:4] == bytes([3, 0, 29, 32])  # named_curve, x25519, length
+            parameters, algorithm = body[:4] + bytes(32), body[36:38]
+            assert algorithm == b"\x04\x03"  # ecdsa_secp256r1_sha256
+            signed = random_of(wire.report.raw) + random_of(hello) + parameters
+            signature = credential.key.sign(signed, ec.ECDSA(hashes.SHA256()))
+            return parameters + algorithm + len(signature).to_bytes(2, "big") + signature
+
+        hello = b""
+
+        def alter(answer: bytes) -> bytes:
+            nonlocal hello
+            if hello:
+                return answer
+            hello = answer
+            return changing(_SERVER_KEY_EXCHANGE, change)(answer)
+
+        wire.alter = alter
+        with pytest.raises(ssl.SSLError) as caught:
+            wire.do(lambda: wire.near.write(SECRET))
+        assert isinstance(caught.value, PinMismatchError) is not right
+        report = wire.finish()
+    assert (me.der in report.raw) is right
+    assert words(report.raw) == (
+        ["ClientHello", "Certificate", "Alert"] if right else ["ClientHello"]
+    )

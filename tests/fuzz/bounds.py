@@ -35,16 +35,16 @@ def bounded(slow: float = SLOW) -> Iterator[None]:
 
 
 def grows_too_fast(run: Callable[[int], None], size: int) -> bool:
-    """Whether twice the size takes more than thrice the time: four times, if it grows as the
-    square.
+    """Whether four times the size takes more than eight times the time: sixteen times, if it grows
+    as the square.
     """
-    once = twice = math.inf
+    once = fourfold = math.inf
     end = time.process_time() + 20.0
     for tries in range(20):
         once = min(once, _took(run, size))
-        twice = min(twice, _took(run, 2 * size))
+        fourfold = min(fourfold, _took(run, 4 * size))
         # Noise only adds, so the least of some tell; and what takes no time does not grow.
-        too_fast = twice > 3 * once + 0.005
+        too_fast = fourfold > 8 * once + 0.005
         if time.process_time() > end or (tries >= 3 and not too_fast):
             break
     return too_fast

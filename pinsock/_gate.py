@@ -102,9 +102,8 @@ _HARMLESS: Final = frozenset(
     }
 )
 
-#: Bytes: an encrypted alert of TLS 1.3 (RFC 8446, sections 5.2 and 6), and a ChangeCipherSpec
-#: before it (appendix D.4).  No certificate is as short.
-_LONGEST_ALERT: Final = (5 + 2 + 1 + 16) + (5 + 1)
+#: Bytes of an alert in the clear, with the head of its record (RFC 5246, sections 6.2.1 and 7.2).
+_ALERT: Final = 5 + 2
 
 #: What is wrong with a connection whose check has begun and not ended.  Made once, so that a check
 #: that runs out of memory need not make it.
@@ -350,12 +349,13 @@ class Gate:
                     f"the check failed with {type(error).__name__}, so the connection is refused"
                 ) from error
         elif isinstance(error, OSError):
-            if self._look:
+            may_leave = True
+            if self._look and not isinstance(error, ssl.SSLCertVerificationError):
                 # A peer that ends the handshake at once must not get our flight for it.
-                self._look_at_flight(ended=True)
+                may_leave = self._look_at_flight(ended=True)
             self._cut()
-            # An alert may be on its way out of a BIO, and it may leave.
-            self._drain = self._held = False
+            if may_leave:  # an alert, perhaps, on its way out of a BIO
+                self._drain = self._held = False
             self._failed_with(
                 "the handshake of this connection failed before, so its peer was never checked; "
                 "make a new connection"
@@ -375,30 +375,32 @@ class Gate:
 
     # --- the early look (see _early): it can refuse, and nothing else -----------------------------
 
-    def _look_at_flight(self, *, ended: bool) -> None:
-        """Over BIOs: what goes out now is held back until this has returned.
+    def _look_at_flight(self, *, ended: bool) -> bool:
+        """Over BIOs, where what goes out is held back until this has returned: may it leave?
 
         Not before there is a flight to hold back: ssl may show the certificates of a session that
         is only offered, or not even that, and no certificate of this handshake is older.
         """
         self._failure = _INTERRUPTED
         try:
-            if ended:  # perhaps in the middle of the flight
-                flight = cast("ssl.MemoryBIO", self.outgoing).pending > _LONGEST_ALERT
-            else:  # there is only one that ends with our Finished and not the handshake: TLS 1.2's
-                flight = self.real.get_channel_binding("tls-unique") is not None
-            chain = self.real.get_unverified_chain() if flight else None
+            if ended:  # perhaps in the middle of the flight, or an encrypted alert stands there
+                flight = cast("ssl.MemoryBIO", self.outgoing).pending > _ALERT
+                # Of this handshake, whatever came of verifying it; so the message must not say.
+                is_known = bool(flight and self.real.get_verified_chain())
+                self._verified = False
+            else:  # one alone ends with our Finished and not with the handshake: that of TLS 1.2
+                flight = is_known = self.real.get_channel_binding("tls-unique") is not None
+            chain = self.real.get_unverified_chain() if is_known else None
             if chain:
-                if ended:
-                    self._verified = False  # perhaps it was not, and the message must not say so
                 self.see_leaf(chain[0].public_bytes(_DER))
             else:
-                self._failure = _UNSEEN if flight and not ended else None
+                self._failure = _UNSEEN if is_known else None
             if self._failure is not None:
                 raise self._refused_early()
         except BaseException as error:
             self._end(error)
             raise
+        return is_known or not flight
 
     def _watched_handshake(self) -> None:
         """Over a socket: within, ``see_leaf`` or ``see_compressed`` may be called."""
@@ -627,14 +629,18 @@ class Gate:
 
     @session.setter
     def session(self, session: ssl.SSLSession) -> None:
-        with self._lock:
-            if self.begun and not self._open:
+        free = self._lock.acquire(blocking=False)  # not while another thread shakes hands
+        try:
+            if not free or (self.begun and not self._open):
                 # CPython would let it be, and OpenSSL crashes with some.
                 raise InvalidPolicyError(
                     "the session to resume is set before the handshake begins, and this one has "
                     "begun; wrap another connection"
                 )
             self.real.session = session
+        finally:
+            if free:
+                self._lock.release()
 
     @property
     def owner(self) -> object:

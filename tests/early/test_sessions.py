@@ -7,14 +7,16 @@ the server or not, and some show nothing.
 
 from __future__ import annotations
 
+import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from support.contexts import TLS_1_2, TLS_1_3, VERSIONS, server
-from support.impostor import SECRET
+from support.impostor import HOST, SECRET, WAIT
 from support.wire import Wire
 
 from pinsock import (
@@ -30,6 +32,7 @@ from .witness import SCENES, Trouble, Witness, records, talk, words
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pinsock import Verdict
     from pinsock._throwaway import Authority, Credential
 
 Over = Literal["bio", "socket"]
@@ -44,9 +47,12 @@ each_scene = pytest.mark.parametrize(
 
 #: handshake_failure, in the clear.
 ALERT = bytes.fromhex("15 0303 0002 0228")
+#: close_notify.
+CLOSE = bytes.fromhex("15 0303 0002 0100")
 _HANDSHAKE = 22  # ContentType
 _SERVER_HELLO = 2  # HandshakeType
 _SERVER_KEY_EXCHANGE = 12
+_CERTIFICATE_REQUEST = 13
 
 
 # --- what a server has to say, said by somebody in between ----------------------------------------
@@ -271,10 +277,76 @@ def test_a_handshake_that_fails_is_not_said_to_be_of_the_old_key(
         assert words(wire.finish().raw) == ["ClientHello", "Alert"]
 
 
+@pytest.mark.parametrize("then", ["alert", "close", "rubbish", "end"])
+def test_a_peer_that_ends_it_after_a_retry_is_not_said_to_have_the_old_key(
+    ours: PinnedContext, authority: Authority, good: Credential, bad: Credential, then: str
+) -> None:
+    """The second hello still stands in the BIO, and OpenSSL 3.5 shows the old certificates."""
+    session = talk(ours, Witness(good, authority, TLS_1_3), "bio")
+    ours.pins = PinSet(bad.pin, None)
+    said: list[Verdict] = []
+    ours.on_verdict = said.append
+    peer = Witness(bad, authority, TLS_1_3, "HelloRetryRequest")
+    with Wire(ours, peer.context, session=session) as wire:
+        more = {
+            "alert": ALERT,
+            "close": CLOSE,
+            "rubbish": record(message(_SERVER_HELLO, b"")),
+            "end": b"",
+        }
+
+        def alter(answer: bytes) -> bytes:
+            wire.incoming.write(answer + more[then])
+            if then == "end":
+                wire.incoming.write_eof()
+            return b""
+
+        wire.alter = alter
+        with pytest.raises(ssl.SSLError) as caught:
+            wire.do(lambda: wire.near.write(SECRET))
+        assert not isinstance(caught.value, PinVerificationError)
+        assert set(words(wire.report.raw)) == {"ClientHello"}
+    assert said == []
+
+
+@each_version
+def test_a_session_set_by_another_thread_does_not_wait_for_the_handshake(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    good: Credential,
+    version: ssl.TLSVersion,
+) -> None:
+    """Of a peer that says nothing, for ever."""
+    session = talk(ours, Witness(good, authority, version), "bio")
+    near, far = socket.socketpair()
+    near.settimeout(WAIT)
+    far.settimeout(WAIT)
+    sock = ours.wrap_socket(near, do_handshake_on_connect=False, server_hostname=HOST)
+    with sock, far, ThreadPoolExecutor() as threads:
+        shaking = threads.submit(sock.do_handshake)
+        assert far.recv(5)
+        with pytest.raises(InvalidPolicyError, match="has begun"):
+            sock.session = session
+        assert not shaking.done()
+        far.close()
+        with pytest.raises((ssl.SSLEOFError, ConnectionResetError)):
+            shaking.result(WAIT)
+
+
 # --- half a flight --------------------------------------------------------------------------------
 
 
+def ask_for_ed25519(body: bytes) -> bytes:
+    """RFC 5246, section 7.4.4: of the kinds of signatures no more than this."""
+    types = body[: 1 + body[0]]
+    rest = body[len(types) :]
+    authorities = rest[2 + int.from_bytes(rest[:2], "big") :]
+    return types + b"\x00\x02\x08\x07" + authorities
+
+
 @pytest.mark.parametrize("right", [True, False], ids=["right key", "wrong key"])
+@pytest.mark.parametrize("asks_for", ["any certificate", "one that we have not"])
 @pytest.mark.parametrize("offers", [False, True], ids=["no session", "a session"])
 @each_over
 def test_an_impostor_gets_no_half_flight(
@@ -286,10 +358,12 @@ def test_an_impostor_gets_no_half_flight(
     me: Credential,
     over: Over,
     offers: bool,
+    asks_for: str,
     right: bool,
 ) -> None:
     """His point on Curve25519 is zero (RFC 7748, section 6.1), which OpenSSL finds out when the
-    client's certificate stands in its buffer; with the alert it would send that too."""
+    client's Certificate stands in its buffer; with the alert it would send that too.  An empty one
+    would tell what we have not."""
     session = talk(ours, Witness(good, authority, TLS_1_2), over) if offers else None
     credential = good if right else bad
     peer = Witness(credential, authority, TLS_1_2)
@@ -312,6 +386,8 @@ def test_an_impostor_gets_no_half_flight(
             if hello:
                 return answer
             hello = answer
+            if asks_for == "one that we have not":
+                answer = changing(_CERTIFICATE_REQUEST, ask_for_ed25519)(answer)
             return changing(_SERVER_KEY_EXCHANGE, change)(answer)
 
         wire.alter = alter
@@ -319,7 +395,7 @@ def test_an_impostor_gets_no_half_flight(
             wire.do(lambda: wire.near.write(SECRET))
         assert isinstance(caught.value, PinMismatchError) is not right
         report = wire.finish()
-    assert (me.der in report.raw) is right
+    assert (me.der in report.raw) is (right and asks_for == "any certificate")
     assert words(report.raw) == (
         ["ClientHello", "Certificate", "Alert"] if right else ["ClientHello"]
     )

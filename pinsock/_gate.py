@@ -385,9 +385,8 @@ class Gate:
         try:
             if ended:  # perhaps in the middle of the flight, or an encrypted alert stands there
                 flight = cast("ssl.MemoryBIO", self.outgoing).pending > _ALERT
-                # Of this handshake, whatever came of verifying it; so the message must not say.
+                # Of this handshake, and there too where nothing is verified.
                 is_known = bool(flight and self.real.get_verified_chain())
-                self._verified = False
             else:  # one alone ends with our Finished and not with the handshake: that of TLS 1.2
                 flight = is_known = self.real.get_channel_binding("tls-unique") is not None
             chain = self.real.get_unverified_chain() if is_known else None

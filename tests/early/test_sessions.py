@@ -346,6 +346,7 @@ def ask_for_ed25519(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("right", [True, False], ids=["right key", "wrong key"])
+@pytest.mark.parametrize("verified", [True, False], ids=["verified", "CERT_NONE"])
 @pytest.mark.parametrize("asks_for", ["any certificate", "one that we have not"])
 @pytest.mark.parametrize("offers", [False, True], ids=["no session", "a session"])
 @each_over
@@ -359,12 +360,16 @@ def test_an_impostor_gets_no_half_flight(
     over: Over,
     offers: bool,
     asks_for: str,
+    verified: bool,
     right: bool,
 ) -> None:
     """His point on Curve25519 is zero (RFC 7748, section 6.1), which OpenSSL finds out when the
     client's Certificate stands in its buffer; with the alert it would send that too.  An empty one
     would tell what we have not."""
     session = talk(ours, Witness(good, authority, TLS_1_2), over) if offers else None
+    if not verified:
+        ours.check_hostname = False
+        ours.verify_mode = ssl.CERT_NONE
     credential = good if right else bad
     peer = Witness(credential, authority, TLS_1_2)
     peer.context.set_ecdh_curve("X25519")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import TYPE_CHECKING
 
@@ -84,3 +85,36 @@ def test_a_connection_is_in_flight_within_its_handshake_alone(people: People) ->
         wire.do(wire.near.do_handshake)
         assert not gate.is_in_flight()
     assert within == [True]
+
+
+def test_the_host_of_a_verdict_is_as_policies_and_records_compare_it(people: People) -> None:
+    """In small letters, and without the dot of the root (RFC 1034, section 3.1)."""
+    ours = client(people.authority)
+    ours.check_hostname = False
+    pinned = pin_context(ours, PinSet(people.good.pin, None))
+    for host in (HOST + ".", HOST.upper(), HOST):
+        with Wire(pinned, server(people.good), host=host) as wire:
+            wire.do(wire.near.do_handshake)
+            assert wire.near.pin_verdict.host == HOST
+
+
+def test_unwrap_shakes_hands_first_and_gives_the_socket_back(people: People) -> None:
+    """Where it is the first call of all."""
+    ours = pin_context(client(people.authority), PinSet(people.good.pin, None))
+    with Wire(ours, server(people.good), over="socket", banner=b"") as wire:
+        plain = wire.do(wire.near.unwrap)
+        assert wire.near.pin_verdict.outcome is Outcome.MATCHED
+        assert plain is wire.near
+        plain.sendall(b"in the clear")
+        assert wire.finish().plaintext == b"in the clear"
+
+
+def test_what_a_refused_peer_says_later_is_read_by_nobody(people: People) -> None:
+    """Not even by somebody who takes the socket for a plain one."""
+    ours = pin_context(client(people.authority), PinSet(people.good.pin, None))
+    with Wire(ours, server(people.bad), over="socket") as wire:
+        with pytest.raises(PinMismatchError):
+            wire.do(wire.near.do_handshake)
+        with pytest.raises(BrokenPipeError):
+            wire.say(b"later")
+        assert socket.socket.recv(wire.near, 100) == b""

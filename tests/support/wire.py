@@ -74,11 +74,15 @@ class Wire:
         if self.report.error is None:
             advance(self.far, self._banner, self.report)
         answer = self.alter(self._far_out.read())
+        with contextlib.suppress(ConnectionError):
+            self.say(answer)
+
+    def say(self, data: bytes) -> None:
+        """The peer says this, whatever it is."""
         if self._far_sock is None:
-            self.incoming.write(answer)
+            self.incoming.write(data)
         else:
-            with contextlib.suppress(ConnectionError):
-                self._far_sock.sendall(answer)
+            self._far_sock.sendall(data)
 
     def do(self, step: Callable[[], T]) -> T:
         """Our end takes this step, however often it has to wait for the peer."""

@@ -306,6 +306,7 @@ def test_a_peer_that_ends_it_after_a_retry_is_not_said_to_have_the_old_key(
             wire.do(lambda: wire.near.write(SECRET))
         assert not isinstance(caught.value, PinVerificationError)
         assert set(words(wire.report.raw)) == {"ClientHello"}
+        assert wire.is_dead()  # what cannot be judged does not leave
     assert said == []
 
 

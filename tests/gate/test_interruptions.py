@@ -101,9 +101,14 @@ def each_place(step: Step, *files: str, more_than: int = 30) -> Iterator[Reached
 def watched(wire: Wire, reached: Reached) -> BaseException | None:
     """Our end sends the secret, stopped where it is to be; what was raised."""
 
+    def speak() -> Iterator[None]:
+        yield wire.near.write(SECRET)
+
     def step() -> None:
+        # What is raised where an except block ends stays the thread's current exception, and all
+        # that it raises later is chained to that; a generator has one of its own.
         with reached.watching():
-            wire.near.write(SECRET)
+            next(speak())
 
     try:
         wire.do(step)

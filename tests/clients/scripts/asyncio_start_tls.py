@@ -13,7 +13,10 @@ async def ask(context, host, port):
     await reader.readline()
     await writer.start_tls(context, server_hostname=host)
     writer.write(b"CAPA\r\n")
-    return await reader.readline()
+    answer = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    return answer
 
 
 # end

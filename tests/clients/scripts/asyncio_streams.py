@@ -11,6 +11,7 @@ async def get(context, host, port):
     writer.write(b"GET / HTTP/1.0\r\n\r\n")
     answer = await reader.read()
     writer.close()
+    await writer.wait_closed()
     return answer
 
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 from support.impostor import HOST
 
 from pinsock import PinSet
 from pinsock._throwaway import Authority, Credential, rsa_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _leave_nothing_open() -> Iterator[None]:
+    """A socket left open is an error, here and not in whatever test the collector next runs in."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

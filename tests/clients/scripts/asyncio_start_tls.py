@@ -13,10 +13,7 @@ async def ask(context, host, port):
     await reader.readline()
     await writer.start_tls(context, server_hostname=host)
     writer.write(b"CAPA\r\n")
-    answer = await reader.readline()
-    writer.close()
-    await writer.wait_closed()
-    return answer
+    return await reader.readline()
 
 
 # end

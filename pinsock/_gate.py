@@ -350,9 +350,13 @@ class Gate:
                 ) from error
         elif isinstance(error, OSError):
             may_leave = True
-            if self._look and not isinstance(error, ssl.SSLCertVerificationError):
-                # A peer that ends the handshake at once must not get our flight for it.
-                may_leave = self._look_at_flight(ended=True)
+            if self._look:
+                # A peer that ends the handshake at once must not get our flight for it.  OpenSSL
+                # has none when it refuses a certificate; a signal handler may raise the same.
+                may_leave = not self._has_flight() or (
+                    not isinstance(error, ssl.SSLCertVerificationError)
+                    and self._look_at_flight(ended=True)
+                )
             self._cut()
             if may_leave:  # an alert, perhaps, on its way out of a BIO
                 self._drain = self._held = False
@@ -375,23 +379,35 @@ class Gate:
 
     # --- the early look (see _early): it can refuse, and nothing else -----------------------------
 
-    def _look_at_flight(self, *, ended: bool) -> bool:
-        """Over BIOs, where what goes out is held back until this has returned: may it leave?
+    def _has_flight(self) -> bool:
+        """Over BIOs: whether something stands there that is no alert in the clear."""
+        return cast("ssl.MemoryBIO", self.outgoing).pending > _ALERT
 
-        Not before there is a flight to hold back: ssl may show the certificates of a session that
-        is only offered, or not even that, and no certificate of this handshake is older.
+    def _look_at_flight(self, *, ended: bool) -> bool:
+        """Over BIOs, where what goes out is held back until this has returned: is it our flight,
+        and may it leave?
+
+        Not before there is one to hold back: ssl may show the certificates of a session that is
+        only offered, or not even that, and no certificate of this handshake is older.  What was
+        raised tells nothing of it: a signal handler's error stands in the place of OpenSSL's.
         """
         self._failure = _INTERRUPTED
         try:
-            if ended:  # perhaps in the middle of the flight, or an encrypted alert stands there
-                flight = cast("ssl.MemoryBIO", self.outgoing).pending > _ALERT
-                # Of this handshake, and there too where nothing is verified.
-                is_known = bool(flight and self.real.get_verified_chain())
-            else:  # one alone ends with our Finished and not with the handshake: that of TLS 1.2
-                flight = is_known = self.real.get_channel_binding("tls-unique") is not None
-            chain = self.real.get_unverified_chain() if is_known else None
-            if chain:
-                self.see_leaf(chain[0].public_bytes(_DER))
+            real = self.real
+            if not ended and real.get_channel_binding("tls-unique") is not None:
+                is_known = True  # one alone ends with our Finished and not with the handshake
+            else:  # perhaps in the middle of it, or an encrypted alert stands there
+                # A chain is of this handshake, and there too where nothing is verified.
+                is_known = self._has_flight() and bool(real.get_verified_chain())
+            leaf = None
+            if is_known:
+                chain = real.get_unverified_chain()
+                if chain:
+                    leaf = chain[0].public_bytes(_DER)
+                elif real.session_reused:  # at the very end, where a handler has raised
+                    leaf = real.getpeercert(True)
+            if leaf is not None:
+                self.see_leaf(leaf)
             else:
                 self._failure = _UNSEEN if is_known else None
             if self._failure is not None:
@@ -399,7 +415,7 @@ class Gate:
         except BaseException as error:
             self._end(error)
             raise
-        return is_known or not flight
+        return is_known
 
     def _watched_handshake(self) -> None:
         """Over a socket: within, ``see_leaf`` or ``see_compressed`` may be called."""
@@ -447,7 +463,7 @@ class Gate:
     def see_leaf(self, leaf: bytes) -> None:
         self._failure = _INTERRUPTED
         self._look = False  # once is enough
-        verdict = self._judge((leaf,), True)
+        verdict = self._judge((leaf,), not self.real.session_reused)
         if verdict.allowed:
             self._seen = True
             self._failure = None

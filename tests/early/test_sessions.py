@@ -13,8 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 from support.contexts import TLS_1_2, TLS_1_3, VERSIONS, server
 from support.impostor import HOST, SECRET, WAIT
 from support.wire import Wire
@@ -27,7 +25,15 @@ from pinsock import (
     PinVerificationError,
 )
 
-from .witness import SCENES, Trouble, Witness, records, talk, words
+from .flights import (
+    CERTIFICATE_REQUEST,
+    SERVER_HELLO,
+    changing,
+    message,
+    record,
+    with_zero_point,
+)
+from .witness import SCENES, Trouble, Witness, talk, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,55 +55,6 @@ each_scene = pytest.mark.parametrize(
 ALERT = bytes.fromhex("15 0303 0002 0228")
 #: close_notify.
 CLOSE = bytes.fromhex("15 0303 0002 0100")
-_HANDSHAKE = 22  # ContentType
-_SERVER_HELLO = 2  # HandshakeType
-_SERVER_KEY_EXCHANGE = 12
-_CERTIFICATE_REQUEST = 13
-
-
-# --- what a server has to say, said by somebody in between ----------------------------------------
-
-
-def record(message: bytes) -> bytes:
-    return bytes([_HANDSHAKE, 3, 3]) + len(message).to_bytes(2, "big") + message
-
-
-def messages(answer: bytes) -> list[bytes]:
-    """The handshake messages of a flight in the clear."""
-    clear = b"".join(data for content_type, data in records(answer) if content_type == _HANDSHAKE)
-    found = []
-    while clear:
-        end = 4 + int.from_bytes(clear[1:4], "big")
-        found.append(clear[:end])
-        clear = clear[end:]
-    return found
-
-
-def message(message_type: int, body: bytes) -> bytes:
-    return bytes([message_type]) + len(body).to_bytes(3, "big") + body
-
-
-def random_of(hello: bytes) -> bytes:
-    """That of a ClientHello or ServerHello at the beginning of its record."""
-    return hello[11:43]
-
-
-def changing(message_type: int, change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    """Another body for one message of the server's first flight; the rest stays."""
-    pending = True
-
-    def alter(answer: bytes) -> bytes:
-        nonlocal pending
-        if not answer or not pending:
-            return answer
-        pending = False
-        altered = b""
-        for one in messages(answer):
-            mine = one[0] == message_type
-            altered += record(message(message_type, change(one[4:])) if mine else one)
-        return altered
-
-    return alter
 
 
 def with_session_id(session_id: bytes) -> Callable[[bytes], bytes]:
@@ -108,7 +65,7 @@ def with_session_id(session_id: bytes) -> Callable[[bytes], bytes]:
         rest = body[start + 1 + body[start] :]
         return body[:start] + bytes([len(session_id)]) + session_id + rest
 
-    return changing(_SERVER_HELLO, change)
+    return changing(SERVER_HELLO, change)
 
 
 @each_over
@@ -270,7 +227,7 @@ def test_a_handshake_that_fails_is_not_said_to_be_of_the_old_key(
     ours.pins = PinSet(bad.pin, None)
     ours.minimum_version = version
     with Wire(ours, server(bad, version), over=over, session=session) as wire:
-        wire.alter = changing(_SERVER_HELLO, lambda body: body[:10])
+        wire.alter = changing(SERVER_HELLO, lambda body: body[:10])
         with pytest.raises(ssl.SSLError) as caught:
             wire.do(lambda: wire.near.write(SECRET))
         assert not isinstance(caught.value, PinVerificationError)
@@ -291,7 +248,7 @@ def test_a_peer_that_ends_it_after_a_retry_is_not_said_to_have_the_old_key(
         more = {
             "alert": ALERT,
             "close": CLOSE,
-            "rubbish": record(message(_SERVER_HELLO, b"")),
+            "rubbish": record(message(SERVER_HELLO, b"")),
             "end": b"",
         }
 
@@ -375,26 +332,12 @@ def test_an_impostor_gets_no_half_flight(
     peer = Witness(credential, authority, TLS_1_2)
     peer.context.set_ecdh_curve("X25519")
     with Wire(ours, peer.context, over=over, session=session) as wire:
-
-        def change(body: bytes) -> bytes:
-            """RFC 5246, section 7.4.3, and RFC 8422, section 5.4."""
-            assert body[:4] == bytes([3, 0, 29, 32])  # named_curve, x25519, length
-            parameters, algorithm = body[:4] + bytes(32), body[36:38]
-            assert algorithm == b"\x04\x03"  # ecdsa_secp256r1_sha256
-            signed = random_of(wire.report.raw) + random_of(hello) + parameters
-            signature = credential.key.sign(signed, ec.ECDSA(hashes.SHA256()))
-            return parameters + algorithm + len(signature).to_bytes(2, "big") + signature
-
-        hello = b""
+        zero = with_zero_point(wire, credential)
 
         def alter(answer: bytes) -> bytes:
-            nonlocal hello
-            if hello:
-                return answer
-            hello = answer
             if asks_for == "one that we have not":
-                answer = changing(_CERTIFICATE_REQUEST, ask_for_ed25519)(answer)
-            return changing(_SERVER_KEY_EXCHANGE, change)(answer)
+                answer = changing(CERTIFICATE_REQUEST, ask_for_ed25519)(answer)
+            return zero(answer)
 
         wire.alter = alter
         with pytest.raises(ssl.SSLError) as caught:

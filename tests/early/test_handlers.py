@@ -1,0 +1,216 @@
+"""A signal comes while OpenSSL is at work, and its handler raises: in the place of whatever OpenSSL
+has to say, which may be that it waits, that it has failed or that the handshake is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.contexts import TLS_1_2, VERSIONS
+from support.impostor import SECRET
+from support.wire import Wire
+
+from pinsock import PinnedContext, PinSet, PinVerificationError
+
+from .flights import with_zero_point
+from .witness import Witness, talk, words
+
+if TYPE_CHECKING:
+    from pinsock import Verdict
+    from pinsock._throwaway import Authority, Credential
+
+#: After these a program may go on with the handshake.
+CAN_GO_ON = [
+    TimeoutError("out of time"),
+    InterruptedError("once more"),
+    BlockingIOError("not yet"),
+    ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "of another connection"),
+    ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "of another connection"),
+]
+ENDS_IT = [
+    KeyboardInterrupt(),
+    MemoryError(),
+    LookupError("a bug of the handler's"),
+    ConnectionResetError("of another connection"),
+    ssl.SSLSyscallError(ssl.SSL_ERROR_SYSCALL, "of another connection"),
+    ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "of another connection"),
+    ssl.SSLCertVerificationError(1, "of another connection"),
+    PinVerificationError("of another connection"),
+]
+
+each_version = pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
+
+
+def name(error: BaseException) -> str:
+    return type(error).__name__
+
+
+each_error = pytest.mark.parametrize("error", CAN_GO_ON + ENDS_IT, ids=name)
+
+
+class Interrupted:
+    """``_ssl._SSLSocket``, in which CPython looks for signals when OpenSSL has done what it can."""
+
+    def __init__(self, real: Any, error: BaseException) -> None:
+        self._real = real
+        self._error: BaseException | None = error
+
+    def do_handshake(self) -> None:
+        error, self._error = self._error, None
+        if error is None:
+            self._real.do_handshake()
+            return
+        with contextlib.suppress(ssl.SSLError):
+            self._real.do_handshake()
+        raise error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def answered(wire: Wire, error: BaseException) -> None:
+    """Our end has said its hello and has the answer; the handler waits for the next step."""
+    with pytest.raises(ssl.SSLWantReadError):
+        wire.near.do_handshake()
+    wire.carry()
+    gate = wire.near._sslobj
+    gate.real = Interrupted(gate.real, error)
+
+
+def interrupted(wire: Wire, error: BaseException) -> None:
+    """Nothing but an error comes of it, and nothing but errors of what is tried afterwards."""
+    answered(wire, error)
+    with pytest.raises((type(error), PinVerificationError)):
+        wire.near.do_handshake()
+    wire.carry()  # whoever caught the error sends what there is
+    for _ in range(3):
+        with pytest.raises((ssl.SSLError, type(error))):
+            wire.do(lambda: wire.near.write(SECRET))
+    assert wire.finish().got_nothing()
+
+
+@each_version
+@each_error
+def test_an_impostor_gets_no_flight_whatever_a_handler_raises(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    bad: Credential,
+    version: ssl.TLSVersion,
+    error: BaseException,
+) -> None:
+    """OpenSSL has put it all into the BIO."""
+    impostor = Witness(bad, authority, version)
+    with Wire(ours, impostor.context) as wire:
+        interrupted(wire, error)
+        report = wire.report
+    assert words(report.raw) == ["ClientHello"]
+    assert report.certificate is None
+    assert not report.shaken
+
+
+@pytest.mark.parametrize("verified", [True, False], ids=["verified", "CERT_NONE"])
+@each_error
+def test_an_impostor_gets_no_half_flight_whatever_a_handler_raises(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    bad: Credential,
+    me: Credential,
+    verified: bool,
+    error: BaseException,
+) -> None:
+    """OpenSSL has failed, with the client's Certificate and an alert in the BIO."""
+    if not verified:
+        ours.check_hostname = False
+        ours.verify_mode = ssl.CERT_NONE
+    impostor = Witness(bad, authority, TLS_1_2)
+    impostor.context.set_ecdh_curve("X25519")
+    with Wire(ours, impostor.context) as wire:
+        wire.alter = with_zero_point(wire, bad)
+        interrupted(wire, error)
+        report = wire.report
+    assert words(report.raw) == ["ClientHello"]
+    assert me.der not in report.raw
+
+
+@each_version
+@each_error
+def test_a_session_whose_pin_was_withdrawn_is_not_finished_whatever_a_handler_raises(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    good: Credential,
+    bad: Credential,
+    version: ssl.TLSVersion,
+    error: BaseException,
+) -> None:
+    """It is resumed, so there is no certificate; the server does not learn that it was to be."""
+    peer = Witness(good, authority, version)
+    session = talk(ours, peer, "bio")
+    ours.pins = PinSet(bad.pin, None)
+    with Wire(ours, peer.context, session=session) as wire:
+        interrupted(wire, error)
+        report = wire.report
+    assert words(report.raw) == ["ClientHello"]
+    assert not report.shaken
+
+
+@pytest.mark.parametrize("resumed", [False, True], ids=["full", "resumed"])
+@each_version
+@pytest.mark.parametrize("error", CAN_GO_ON, ids=name)
+def test_the_pinned_server_is_served_by_a_program_that_goes_on(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    good: Credential,
+    version: ssl.TLSVersion,
+    resumed: bool,
+    error: BaseException,
+) -> None:
+    """What the handler raised comes through, and is no refusal."""
+    said: list[Verdict] = []
+    peer = Witness(good, authority, version)
+    session = talk(ours, peer, "bio") if resumed else None
+    ours.on_verdict = said.append
+    with Wire(ours, peer.context, session=session) as wire:
+        answered(wire, error)
+        with pytest.raises(type(error)) as caught:
+            wire.near.do_handshake()
+        assert caught.value is error
+        wire.do(lambda: wire.near.write(SECRET))
+        report = wire.finish()
+    assert report.application == SECRET
+    assert report.resumed is resumed
+    assert [(verdict.outcome.name, verdict.allowed) for verdict in said] == [("MATCHED", True)]
+
+
+@pytest.mark.parametrize("resumed", [False, True], ids=["full", "resumed"])
+@each_version
+@pytest.mark.parametrize("error", ENDS_IT, ids=name)
+def test_the_pinned_server_is_not_said_to_be_another(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    good: Credential,
+    version: ssl.TLSVersion,
+    resumed: bool,
+    error: BaseException,
+) -> None:
+    """The connection has failed by what the handler raised, and by nothing else."""
+    said: list[Verdict] = []
+    peer = Witness(good, authority, version)
+    session = talk(ours, peer, "bio") if resumed else None
+    ours.on_verdict = said.append
+    with Wire(ours, peer.context, session=session) as wire:
+        answered(wire, error)
+        with pytest.raises(type(error)) as caught:
+            wire.near.do_handshake()
+        assert caught.value is error
+        with pytest.raises(PinVerificationError):
+            wire.near.write(SECRET)
+        assert wire.finish().got_nothing()
+    assert said == []

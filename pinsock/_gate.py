@@ -407,7 +407,7 @@ class Gate:
                 elif real.session_reused:  # at the very end, where a handler has raised
                     leaf = real.getpeercert(True)
             if leaf is not None:
-                self.see_leaf(leaf)
+                self.see_leaf(leaf, full=not real.session_reused)
             else:
                 self._failure = _UNSEEN if is_known else None
             if self._failure is not None:
@@ -460,10 +460,11 @@ class Gate:
     def is_of(self, conn: object) -> bool:
         return conn is self.real.owner or (self.sock is not None and conn is self.sock())
 
-    def see_leaf(self, leaf: bytes) -> None:
+    def see_leaf(self, leaf: bytes, *, full: bool = True) -> None:
+        """Judge it; ``full``: it was shown in this handshake, and not in that of a session."""
         self._failure = _INTERRUPTED
         self._look = False  # once is enough
-        verdict = self._judge((leaf,), not self.real.session_reused)
+        verdict = self._judge((leaf,), full)
         if verdict.allowed:
             self._seen = True
             self._failure = None

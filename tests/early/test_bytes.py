@@ -8,6 +8,7 @@ import ssl
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pytest
+from support.contexts import VERSIONS
 from support.impostor import BANNER, HOST, SECRET, Report, advance
 
 from pinsock import PinMismatchError, PinnedContext
@@ -17,6 +18,7 @@ from .witness import SCENES, Trouble, Witness, hellos, talk, words
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pinsock import Verdict
     from pinsock._throwaway import Authority, Credential
 
 each_over = pytest.mark.parametrize("over", ["bio", "socket"])
@@ -25,7 +27,7 @@ each_scene = pytest.mark.parametrize(
     [scene for scene in SCENES if scene[0] in ("none", "HelloRetryRequest")],
     ids=lambda value: getattr(value, "name", value),
 )
-
+each_version = pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
 
 #: Whether a session is offered, of the pinned server, which its peer then declines.
 each_offer = pytest.mark.parametrize("offers", [False, True], ids=["no session", "a session"])
@@ -47,7 +49,7 @@ class Drip:
         session: ssl.SSLSession | None,
     ) -> None:
         self.report = Report()
-        self._drops = b""
+        self.drops = b""
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._far = theirs.wrap_bio(self._incoming, self._outgoing, server_side=True)
         if over == "bio":
@@ -73,9 +75,9 @@ class Drip:
             with contextlib.suppress(ssl.SSLWantReadError):
                 return step()
             self.hear()
-            assert self._drops, "neither end goes on"
-            self._send(self._drops[:1])
-            self._drops = self._drops[1:]
+            assert self.drops, "neither end goes on"
+            self._send(self.drops[:1])
+            self.drops = self.drops[1:]
 
     def hear(self) -> None:
         """The server takes what was sent to it, and has its answer ready."""
@@ -84,7 +86,7 @@ class Drip:
             self.report.take(came)
             self._incoming.write(came)
             advance(self._far, BANNER, self.report)
-            self._drops += self._outgoing.read()
+            self.drops += self._outgoing.read()
 
     def __enter__(self) -> Self:
         return self
@@ -107,13 +109,14 @@ def test_the_look_needs_no_whole_record(
     trouble: Trouble,
     version: ssl.TLSVersion,
 ) -> None:
-    """And misses none: the hello is all that goes out."""
+    """And misses none: the hello is all that goes out.  Over BIOs it waits for the flight."""
     ours.early_verdict = "require"
     session = talk(ours, Witness(good, authority, version), over) if offers else None
     impostor = Witness(bad, authority, version, trouble)
     with Drip(ours, impostor.context, over, session) as drip:
         with pytest.raises(PinMismatchError):
             drip.do(lambda: drip.near.write(SECRET))
+        assert bool(drip.drops) is (over == "socket")
         drip.hear()
     assert words(drip.report.raw) == hellos(trouble, version)
     assert set(impostor.messages) == {"CLIENT_HELLO"}
@@ -142,3 +145,26 @@ def test_the_pinned_server_may_be_as_slow(
         drip.hear()
     assert drip.report.certificate == me.der
     assert drip.report.application == SECRET
+
+
+@each_over
+@each_version
+def test_a_resumed_session_may_be_as_slow(
+    *,
+    ours: PinnedContext,
+    authority: Authority,
+    good: Credential,
+    over: Literal["bio", "socket"],
+    version: ssl.TLSVersion,
+) -> None:
+    """What ssl tells of it before its end is not what counts."""
+    peer = Witness(good, authority, version)
+    session = talk(ours, peer, over)
+    said: list[Verdict] = []
+    ours.on_verdict = said.append
+    with Drip(ours, peer.context, over, session) as drip:
+        drip.do(lambda: drip.near.write(SECRET))
+        drip.hear()
+    assert drip.report.resumed
+    assert drip.report.application == SECRET
+    assert [verdict.outcome.name for verdict in said] == ["MATCHED"]

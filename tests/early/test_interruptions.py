@@ -318,7 +318,7 @@ def test_a_look_that_fails_refuses_and_lets_nothing_out(
     if over == "bio" and (step == "leaf_of_message" or (step, version) == ("see_leaf", TLS_1_3)):
         return  # there are no messages to read, and in TLS 1.3 the handshake ends before any look
 
-    def fail(*_: object) -> Any:
+    def fail(*_: object, **__: object) -> Any:
         raise error("the look failed")
 
     if step == "see_leaf":

@@ -84,9 +84,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     leaves: list[bytes] = []
     see_leaf = _gate.Gate.see_leaf
 
-    def note(gate: _gate.Gate, leaf: bytes) -> None:
+    def note(gate: _gate.Gate, leaf: bytes, **options: bool) -> None:
         leaves.append(leaf)
-        see_leaf(gate, leaf)
+        see_leaf(gate, leaf, **options)
 
     monkeypatch.setattr(_gate.Gate, "see_leaf", note)
     return leaves

@@ -395,7 +395,8 @@ class Gate:
         try:
             real = self.real
             if not ended and real.get_channel_binding("tls-unique") is not None:
-                is_known = True  # one alone ends with our Finished and not with the handshake
+                # One alone ends with our Finished and not with the handshake: that of TLS 1.2.
+                is_known = True
             else:  # perhaps in the middle of it, or an encrypted alert stands there
                 # A chain is of this handshake, and there too where nothing is verified.
                 is_known = self._has_flight() and bool(real.get_verified_chain())

@@ -391,6 +391,13 @@ def masked(printed: str) -> str:
     return re.sub(r"[0-9-]{10}T[0-9:]{8}Z|password [0-9a-f]{16}", "...", printed)
 
 
+def test_who_closes_a_stream_waits_for_it() -> None:
+    """Else asyncio leaves the socket open, unless the peer is quicker than the end of the loop."""
+    text = Path(__file__).parents[1].joinpath("README.md").read_text("utf-8")
+    closed = text.count("    writer.close()\n")
+    assert closed == text.count("    writer.close()\n    await writer.wait_closed()\n") > 0
+
+
 def test_every_python_block_is_run() -> None:
     """A block that is added to the README needs a test above."""
     assert {block.heading for block in PYTHON} == RUN
